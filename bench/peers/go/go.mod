@@ -1,0 +1,3 @@
+module skua/bench/peers
+
+go 1.19

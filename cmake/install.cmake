@@ -1,0 +1,33 @@
+# cmake --install: headers, both libraries, skua.pc and the CMake package. All of it can be moved.
+set(skua_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/skua)
+
+# The static library is exported apart: only a program that wants it needs liburing's own files.
+install(TARGETS skua_shared EXPORT skuaTargets)
+install(TARGETS skua_static EXPORT skuaStaticTargets)
+install(EXPORT skuaTargets NAMESPACE skua:: DESTINATION ${skua_package_dir})
+install(EXPORT skuaStaticTargets NAMESPACE skua:: DESTINATION ${skua_package_dir})
+install(FILES ${SKUA_PUBLIC_HEADERS} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/skua)
+
+configure_package_config_file(
+    ${CMAKE_CURRENT_LIST_DIR}/skuaConfig.cmake.in ${PROJECT_BINARY_DIR}/skuaConfig.cmake
+    INSTALL_DESTINATION ${skua_package_dir})
+# Until 1.0 a minor version may change what programs see.
+write_basic_package_version_file(
+    ${PROJECT_BINARY_DIR}/skuaConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/skuaConfig.cmake ${PROJECT_BINARY_DIR}/skuaConfigVersion.cmake
+    DESTINATION ${skua_package_dir})
+
+# skua.pc finds its prefix from its own place.
+if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}" OR IS_ABSOLUTE "${CMAKE_INSTALL_INCLUDEDIR}")
+    set(skua_pc_prefix "${CMAKE_INSTALL_PREFIX}")
+    set(skua_pc_libdir "${CMAKE_INSTALL_FULL_LIBDIR}")
+    set(skua_pc_includedir "${CMAKE_INSTALL_FULL_INCLUDEDIR}")
+else()
+    file(RELATIVE_PATH skua_pc_up "/x/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/x")
+    string(REGEX REPLACE "/$" "" skua_pc_up "${skua_pc_up}")
+    set(skua_pc_prefix "\${pcfiledir}/${skua_pc_up}")
+    set(skua_pc_libdir "\${prefix}/${CMAKE_INSTALL_LIBDIR}")
+    set(skua_pc_includedir "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
+endif()
+configure_file(${CMAKE_CURRENT_LIST_DIR}/skua.pc.in ${PROJECT_BINARY_DIR}/skua.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/skua.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,0 +1,26 @@
+/* skua/base.h - what every public header needs: the version, visibility, C linkage and casts. */
+#ifndef SKUA_BASE_H
+#define SKUA_BASE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The build reads the version from these three lines. */
+#define SKUA_VERSION_MAJOR 0
+#define SKUA_VERSION_MINOR 1
+#define SKUA_VERSION_PATCH 0
+
+/* The library is built with hidden visibility: only what is marked so is seen from outside. */
+#define SKUA_API __attribute__((visibility("default")))
+
+#ifdef __cplusplus
+#define SKUA_EXTERN_C_BEGIN extern "C" {
+#define SKUA_EXTERN_C_END   }
+#define SKUA_CAST(type, value) static_cast<type>(value)
+#else
+#define SKUA_EXTERN_C_BEGIN
+#define SKUA_EXTERN_C_END
+#define SKUA_CAST(type, value) ((type)(value))
+#endif
+
+#endif

@@ -1,0 +1,87 @@
+/* skua/runtime.h - starting, entering and stopping the runtime, one in a process at most. */
+#ifndef SKUA_RUNTIME_H
+#define SKUA_RUNTIME_H
+
+#include <skua/base.h>
+#include <skua/time.h>
+
+SKUA_EXTERN_C_BEGIN
+
+/* Zero means the default in every field. The environment (SKUA_WORKERS, SKUA_STACK_SIZE ...)
+ * overrides the program. */
+typedef struct skua_config {
+    size_t size;           /* sizeof(skua_config), set by SKUA_CONFIG_INIT */
+    unsigned workers;      /* threads, 1..1024; default min(affinity, cgroup quota) */
+    size_t stack_size;     /* bytes promised to a coroutine, 16 KiB..32 MiB; default 128 KiB */
+    unsigned flags;        /* none is defined: 0 */
+    unsigned ring_entries; /* submission entries of a worker's ring, 4..32768; default 256 */
+    unsigned batch;        /* dispatches between two looks at I/O, 1..65536; default 64 */
+    int64_t slice_ns;      /* time between two looks at I/O, 10 us..1 s; default 200 us */
+} skua_config;
+
+#ifdef __cplusplus
+#define SKUA_CONFIG_INIT { sizeof(skua_config), 0, 0, 0, 0, 0, 0 }
+#else
+#define SKUA_CONFIG_INIT { .size = sizeof(skua_config) }
+#endif
+
+/** Starts the runtime, runs fn(arg) as the first coroutine, and stops it when fn has returned: the
+ * root scope is cancelled and waited for. Meanwhile SIGINT and SIGTERM, where their action is the
+ * default one, cancel the root scope; the second of them ends the process.
+ * fn        0 or positive is success, negative a failure.
+ * cfg       NULL for all defaults.
+ * returns   fn's result; before fn was called: -EINVAL (cfg or the environment; a line on standard
+ *           error says what), -EALREADY (a runtime runs), -ENOTSUP (no io_uring; a line says why
+ *           and what helps), -ENOMEM, or what the kernel gave.
+ * blocks    the calling thread, which does not become a worker.   from  plain thread. */
+SKUA_API int skua_run(int (*fn)(void *), void *arg, const skua_config *cfg);
+
+/** Starts the workers and returns: for a program that has a main loop of its own. Takes no signal.
+ * cfg       NULL for all defaults.
+ * returns   0; -EALREADY (a runtime runs); otherwise as skua_run.
+ * suspends  never; it blocks the thread for as long as starting takes.   from  plain thread. */
+SKUA_API int skua_start(const skua_config *cfg);
+
+/** Runs fn(arg) in a coroutine and waits for it.
+ * fn        as in skua_run.
+ * dl        absolute CLOCK_MONOTONIC ns, SKUA_NOW or SKUA_NEVER; after it the coroutine is
+ *           cancelled, and waited for all the same.
+ * returns   fn's result; without having called fn: -ESHUTDOWN (no runtime, or it is stopping),
+ *           -ENOMEM, -EINVAL.
+ * blocks    the calling thread.   from  plain thread. */
+SKUA_API int skua_call(int (*fn)(void *), void *arg, skua_time dl);
+
+/** Cancels the root scope, waits until no coroutine is left, ends the workers, and reports on
+ * standard error what leaked.
+ * dl        absolute CLOCK_MONOTONIC ns, SKUA_NOW or SKUA_NEVER; after it cancellation reaches into
+ *           shields too.
+ * returns   0; -ETIMEDOUT: coroutines are left, and the runtime runs on; -EDEADLK in a coroutine;
+ *           -ESHUTDOWN without a runtime.
+ * blocks    the calling thread.   from  plain thread. */
+SKUA_API int skua_stop(skua_time dl);
+
+/** The number of workers.
+ * returns   0 without a runtime.
+ * suspends  never.   from  anywhere. */
+SKUA_API unsigned skua_workers(void);
+
+/** The worker that runs the caller. Unless the caller is pinned it may be another one after the
+ * next call that can suspend.
+ * returns   0 .. skua_workers() - 1; UINT_MAX in a plain thread.
+ * suspends  never.   from  anywhere. */
+SKUA_API unsigned skua_worker(void);
+
+/** A short text for a result of this library.
+ * err       the negative errno, or the positive one.
+ * returns   a static string, never NULL.
+ * suspends  never.   from  anywhere, also without a runtime. */
+SKUA_API const char *skua_strerror(int err);
+
+/** The version of the library that is linked.
+ * returns   a static string, "MAJOR.MINOR.PATCH".
+ * suspends  never.   from  anywhere, also without a runtime. */
+SKUA_API const char *skua_version(void);
+
+SKUA_EXTERN_C_END
+
+#endif

@@ -1,0 +1,317 @@
+/* io/driver_uring.c - runtime/driver.h on io_uring: one ring, one mailbox and one eventfd per worker.
+ * A completion's user_data is the address of its operation, and its low bits say what completed. */
+#include "runtime/driver.h"
+
+#include <errno.h>
+#include <stdalign.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#include "io/fd.h"
+#include "io/op.h"
+#include "io/ring.h"
+#include "runtime/base/atomic.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/env.h"
+#include "runtime/base/log.h"
+#include "runtime/base/mem.h"
+#include "runtime/base/sys.h"
+#include "runtime/current.h"
+
+enum { TAG_OP = 0, TAG_CANCEL = 1, TAG_WAKE = 2, TAG_MASK = 3 };
+
+struct sk_driver {
+    struct sk_ring ring;
+    struct sk_driver_counts *counts;
+    int wake_fd;
+    bool wake_armed;        /* a read of wake_fd is in the ring, or prepared */
+    uint64_t wake_value;    /* where that read writes to */
+    /* Any thread. */
+    alignas(SK_CACHELINE) _Atomic(struct sk_mail *) x_mail;
+    _Atomic(uint32_t) x_wake; /* wake_fd was written and the owner has not taken it in */
+};
+
+/* How often one line says that a ring cannot be entered. */
+#define COMPLAINT_EVERY_NS SKUA_S(60)
+
+static const uint8_t opcodes[SK_OP_KINDS] = {
+    [SK_OP_READ] = IORING_OP_READ,       [SK_OP_WRITE] = IORING_OP_WRITE,
+    [SK_OP_READV] = IORING_OP_READV,     [SK_OP_WRITEV] = IORING_OP_WRITEV,
+    [SK_OP_RECV] = IORING_OP_RECV,       [SK_OP_SEND] = IORING_OP_SEND,
+    [SK_OP_RECVMSG] = IORING_OP_RECVMSG, [SK_OP_SENDMSG] = IORING_OP_SENDMSG,
+    [SK_OP_ACCEPT] = IORING_OP_ACCEPT,   [SK_OP_CONNECT] = IORING_OP_CONNECT,
+    [SK_OP_POLL] = IORING_OP_POLL_ADD,
+};
+
+/* Owner only, as are all functions without a word. */
+static void count(_Atomic(uint64_t) *counter, uint64_t n)
+{
+    sk_store_relaxed(counter, sk_load_relaxed(counter) + n);
+}
+
+/* ---- Completions. */
+
+/* A wake that finds x_wake set writes nothing: it relies on this exchange, whose reader then looks at everything that the
+ * waker published before. The read is armed again before the ring is entered next. */
+static void take_wake(struct sk_driver *d)
+{
+    d->wake_armed = false;
+    sk_xchg_acq_rel(&d->x_wake, 0u);
+}
+
+static unsigned take(struct sk_driver *d, uint64_t data, int32_t res)
+{
+    struct sk_op *op = (struct sk_op *)(uintptr_t)(data & ~(uint64_t)TAG_MASK);
+    switch (data & TAG_MASK) {
+    case TAG_OP:
+        sk_op_complete(op, res);
+        return 1;
+    case TAG_CANCEL:
+        return sk_op_cancel_complete(op, res);
+    default:
+        take_wake(d);
+        return 0;
+    }
+}
+
+/* Takes out all completions that are there. Prepares no request: the ring may be full. */
+static unsigned reap(struct sk_driver *d)
+{
+    struct io_uring_cq *cq = &d->ring.uring.cq;
+    unsigned head = *cq->khead;
+    unsigned tail = io_uring_smp_load_acquire(cq->ktail);
+    unsigned done = 0;
+    if (head == tail)
+        return 0;
+    for (; head != tail; head++) {
+        const struct io_uring_cqe *cqe = &cq->cqes[head & cq->ring_mask];
+        done += take(d, cqe->user_data, cqe->res);
+    }
+    io_uring_smp_store_release(cq->khead, head);
+    count(&d->counts->x_completions, done);
+    return done;
+}
+
+/* ---- Requests. */
+
+/* The kernel refuses for a reason that passes, or that nobody here can mend: not in a hot loop, and not without a word. */
+static void enter_failed(int err)
+{
+    static struct sk_log_limit limit;
+    if (err == -EBUSY || err == -EAGAIN)
+        return; /* completions have to be taken out first, or memory to come free */
+    if (sk_log_may(&limit, sk_clock_now(), COMPLAINT_EVERY_NS))
+        sk_log(SK_LOG_ERROR, "io_uring_enter failed: error %d (%s); trying again", -err, strerrorname_np(-err));
+    const struct timespec ms = { 0, 1000000 };
+    nanosleep(&ms, NULL);
+}
+
+static void enter(struct sk_driver *d, unsigned want, skua_time until)
+{
+    count(&d->counts->x_enters, 1);
+    int rc = sk_ring_enter(&d->ring, want, until);
+    if (sk_unlikely(rc < 0))
+        enter_failed(rc);
+}
+
+/* Makes room for n requests that follow each other without a gap. Completions that the kernel wants taken out are taken out,
+ * mail is not: an operation that is being armed must not be cancelled before it is. */
+static void reserve(struct sk_driver *d, unsigned n)
+{
+    while (sk_unlikely(sk_ring_room(&d->ring) < n)) {
+        enter(d, 0, SKUA_NEVER);
+        if (sk_ring_room(&d->ring) < n)
+            reap(d);
+    }
+}
+
+static void fill(struct io_uring_sqe *sqe, const struct sk_op *op)
+{
+    memset(sqe, 0, sizeof(*sqe));
+    sqe->opcode = opcodes[op->kind];
+    sqe->fd = op->fd;
+    sqe->off = op->off;
+    sqe->addr = op->addr;
+    sqe->len = op->len;
+    sqe->rw_flags = (int)op->flags; /* and msg_flags, accept_flags, poll32_events: they share their place */
+    sqe->user_data = (uint64_t)(uintptr_t)op | TAG_OP;
+}
+
+static void fill_cancel(struct io_uring_sqe *sqe, const struct sk_op *op)
+{
+    memset(sqe, 0, sizeof(*sqe));
+    sqe->opcode = IORING_OP_ASYNC_CANCEL;
+    sqe->fd = -1;
+    sqe->addr = (uint64_t)(uintptr_t)op | TAG_OP;
+    sqe->user_data = (uint64_t)(uintptr_t)op | TAG_CANCEL;
+}
+
+void sk_driver_arm(struct sk_driver *d, const struct sk_op *op)
+{
+    reserve(d, 1);
+    fill(sk_ring_next(&d->ring), op);
+}
+
+void sk_driver_arm_at_once(struct sk_driver *d, const struct sk_op *op)
+{
+    reserve(d, 2);
+    fill(sk_ring_next(&d->ring), op);
+    fill_cancel(sk_ring_next(&d->ring), op);
+}
+
+void sk_driver_arm_cancel(struct sk_driver *d, const struct sk_op *op)
+{
+    reserve(d, 1);
+    fill_cancel(sk_ring_next(&d->ring), op);
+}
+
+static void arm_wake(struct sk_driver *d)
+{
+    if (sk_likely(d->wake_armed))
+        return;
+    reserve(d, 1);
+    struct io_uring_sqe *sqe = sk_ring_next(&d->ring);
+    memset(sqe, 0, sizeof(*sqe));
+    sqe->opcode = IORING_OP_READ;
+    sqe->fd = d->wake_fd;
+    sqe->off = UINT64_MAX;
+    sqe->addr = (uint64_t)(uintptr_t)&d->wake_value;
+    sqe->len = sizeof(d->wake_value);
+    sqe->user_data = TAG_WAKE;
+    d->wake_armed = true;
+}
+
+/* ---- Mail. */
+
+/* Any thread. */
+void sk_driver_post(struct sk_driver *d, struct sk_mail *mail)
+{
+    struct sk_mail *first = sk_load_relaxed(&d->x_mail);
+    do
+        mail->next = first;
+    while (!sk_cas_seq_cst(&d->x_mail, &first, mail)); /* OP4 */
+    sk_current_wake(d);
+}
+
+bool sk_driver_has_mail(struct sk_driver *d)
+{
+    return sk_load_seq_cst(&d->x_mail) != NULL; /* after sleep was announced: runtime/idle.h */
+}
+
+/* Returns how many waiters it has readied. */
+static unsigned take_mail(struct sk_driver *d)
+{
+    if (sk_likely(!sk_driver_has_mail(d)))
+        return 0;
+    struct sk_mail *mail = sk_xchg_acquire(&d->x_mail, NULL); /* OP5 */
+    unsigned readied = 0;
+    while (mail != NULL) {
+        struct sk_mail *next = mail->next; /* its operation may be gone after this */
+        readied += sk_op_take(mail);
+        mail = next;
+    }
+    return readied;
+}
+
+/* Any thread. */
+void sk_driver_wake(struct sk_driver *d)
+{
+    if (sk_xchg_acq_rel(&d->x_wake, 1u) != 0)
+        return; /* one is under way, and the owner looks at everything after it */
+    const uint64_t one = 1;
+    while (sk_sys.write(d->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+        ;
+}
+
+/* ---- The worker's side. */
+
+unsigned sk_driver_poll(struct sk_driver *d)
+{
+    unsigned n = take_mail(d);
+    if (sk_ring_prepared(&d->ring) > 0 || sk_ring_has_news(&d->ring)) {
+        arm_wake(d);
+        enter(d, 0, SKUA_NEVER);
+    }
+    return n + reap(d);
+}
+
+unsigned sk_driver_wait(struct sk_driver *d, skua_time until)
+{
+    bool had_mail = sk_driver_has_mail(d); /* which may have armed a timer that is due before `until` */
+    unsigned n = take_mail(d);
+    arm_wake(d);
+    if (had_mail || sk_ring_ready(&d->ring) > 0) {
+        enter(d, 0, SKUA_NEVER);
+    } else {
+        count(&d->counts->x_sleeps, 1);
+        enter(d, 1, until);
+    }
+    n += reap(d);
+    return n + take_mail(d);
+}
+
+/* ---- Opening and closing. */
+
+int sk_driver_probe(const struct sk_settings *settings)
+{
+    static _Atomic(bool) x_works;
+    if (settings->io == SK_IO_EPOLL) {
+        sk_log(SK_LOG_ERROR, "SKUA_IO=epoll: this build does I/O by io_uring only: unset SKUA_IO, or set it to 'auto'");
+        return -ENOTSUP;
+    }
+    if (sk_load_relaxed(&x_works))
+        return 0; /* should it have been forbidden since, the workers say so */
+    struct sk_ring ring;
+    int rc = sk_ring_open(&ring, 1);
+    if (rc < 0)
+        return sk_ring_explain(rc, settings->ring_entries);
+    sk_ring_close(&ring);
+    sk_store_relaxed(&x_works, true);
+    return 0;
+}
+
+int sk_driver_open(struct sk_driver **out, const struct sk_settings *settings,
+                   struct sk_driver_counts *counts)
+{
+    struct sk_driver *d = sk_mem_zalloc_aligned(SK_CACHELINE, sizeof(*d));
+    if (d == NULL)
+        return sk_ring_explain(-ENOMEM, settings->ring_entries);
+    d->counts = counts;
+    /* Not O_NONBLOCK: a read in the ring would then return at once. */
+    d->wake_fd = sk_sys.eventfd(0, EFD_CLOEXEC);
+    int rc = d->wake_fd < 0 ? -errno : sk_ring_open(&d->ring, settings->ring_entries);
+    if (rc < 0) {
+        if (d->wake_fd >= 0)
+            sk_sys.close(d->wake_fd);
+        sk_mem_free(d);
+        return sk_ring_explain(rc, settings->ring_entries);
+    }
+    arm_wake(d);
+    *out = d;
+    return 0;
+}
+
+/* The read of the eventfd is ended first: a ring with a request in it gives its memory back much later. */
+void sk_driver_close(struct sk_driver *d)
+{
+    skua_time until = sk_clock_now() + SKUA_MS(100);
+    sk_driver_wake(d);
+    while (d->wake_armed && sk_clock_now() < until) {
+        enter(d, 1, until);
+        reap(d);
+    }
+    sk_ring_close(&d->ring);
+    sk_sys.close(d->wake_fd);
+    sk_mem_free(d);
+}
+
+void sk_driver_after_fork(void)
+{
+    sk_fd_after_fork();
+}
+
+/* The table of descriptors stays: skua_close may look into it at any time. */
+void sk_driver_stop(void)
+{
+}

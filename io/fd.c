@@ -1,0 +1,235 @@
+/* io/fd.c - the table of descriptors, and closing. */
+#include "io/fd.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "runtime/base/mem.h"
+#include "runtime/base/sys.h"
+#include "runtime/driver.h"
+
+_Atomic(struct sk_fd *) sk_fd_chunks[SK_FD_CHUNKS];
+
+/* Written once, by the only thread of a forked child. */
+static bool is_forked;
+
+void sk_fd_after_fork(void)
+{
+    is_forked = true;
+}
+
+struct sk_fd *sk_fd_make(int fd)
+{
+    struct sk_fd *entry = sk_fd_find(fd);
+    if (entry != NULL || fd < 0)
+        return entry;
+    unsigned index = (unsigned)fd >> SK_FD_CHUNK_SHIFT;
+    if (index >= SK_FD_CHUNKS)
+        return NULL;
+    struct sk_fd *chunk = sk_mem_zalloc_aligned(SK_CACHELINE, SK_FD_CHUNK * sizeof(struct sk_fd));
+    if (chunk == NULL)
+        return NULL;
+    struct sk_fd *there = NULL;
+    if (!sk_cas_acq_rel(&sk_fd_chunks[index], &there, chunk)) /* FD1 */
+        sk_mem_free(chunk);                                   /* another thread was faster */
+    return sk_fd_find(fd);
+}
+
+static struct sk_op *op_of(struct sk_list *node)
+{
+    return sk_container_of(node, struct sk_op, wait.link);
+}
+
+int sk_fd_enter(struct sk_op *op)
+{
+    struct sk_fd *entry = sk_fd_find(op->fd);
+    if (sk_unlikely(entry == NULL)) {
+        entry = sk_fd_make(op->fd);
+        if (entry == NULL)
+            return (unsigned)op->fd >> SK_FD_CHUNK_SHIFT >= SK_FD_CHUNKS ? -EBADF : -ENOMEM;
+    }
+    struct sk_list *node = &op->wait.link;
+    op->entry = entry;
+    op->is_moved = false;
+    node->prev = NULL;
+    sk_lock(&entry->lock);
+    if (sk_unlikely(entry->closing)) {
+        sk_unlock(&entry->lock);
+        return -EBADF;
+    }
+    op->in_window = entry->windows > 0;
+    node->next = entry->ops;
+    if (node->next != NULL)
+        node->next->prev = node;
+    entry->ops = node;
+    sk_unlock(&entry->lock);
+    return 0;
+}
+
+void sk_fd_leave(struct sk_op *op)
+{
+    struct sk_fd *entry = op->entry;
+    struct sk_list *node = &op->wait.link;
+    struct skua_task *closer = NULL;
+    uint64_t ticket = 0;
+    sk_lock(&entry->lock);
+    if (node->prev != NULL)
+        node->prev->next = node->next;
+    else
+        entry->ops = node->next;
+    if (node->next != NULL)
+        node->next->prev = node->prev;
+    if (sk_unlikely(entry->closer != NULL) && entry->ops == NULL) {
+        closer = entry->closer->task; /* its stack may be gone once the lock is */
+        ticket = entry->closer->ticket;
+        entry->closer = NULL;
+    }
+    sk_unlock(&entry->lock);
+    if (sk_unlikely(closer != NULL))
+        sk_wait_wake(closer, ticket, SK_WAIT_WOKEN);
+}
+
+/* Claims operations of the entry, all or those that entered during a close(2), and chains what it won by the nodes that will
+ * carry the mail. What it did not win is ending by itself. */
+static struct sk_mail *claim_ops_locked(struct sk_fd *entry, bool only_in_window)
+{
+    struct sk_mail *chain = NULL;
+    for (struct sk_list *node = entry->ops; node != NULL; node = node->next) {
+        struct sk_op *op = op_of(node);
+        if (only_in_window && !op->in_window)
+            continue;
+        if (sk_wait_claim(op->wait.task, op->wait.ticket, SK_WAIT_CLOSED) == SK_WAIT_LOST)
+            continue;
+        op->is_moved = only_in_window;
+        op->cancel.next = chain;
+        chain = &op->cancel;
+    }
+    return chain;
+}
+
+/* Not under the lock: it may wake workers by system calls. */
+static void cancel_ops(struct sk_mail *chain)
+{
+    while (chain != NULL) {
+        struct sk_op *op = sk_container_of(chain, struct sk_op, cancel);
+        chain = chain->next;
+        sk_driver_cancel(op->wait.task); /* op may be gone now */
+    }
+}
+
+/* Apart, because it reads errno: its address must not live across a suspension. */
+static __attribute__((noinline)) int call_close(int fd)
+{
+    return sk_sys.close(fd) < 0 ? -errno : 0;
+}
+
+/* The list is empty. Releases the lock. */
+static int close_idle_locked(struct sk_fd *entry, int fd)
+{
+    entry->generation++;
+    entry->windows++;
+    sk_store_relaxed(&entry->x_socket, false);
+    sk_unlock(&entry->lock);
+
+    int rc = call_close(fd);
+
+    sk_lock(&entry->lock);
+    entry->windows--;
+    struct sk_mail *chain = sk_likely(entry->ops == NULL) ? NULL : claim_ops_locked(entry, true);
+    sk_unlock(&entry->lock);
+    cancel_ops(chain);
+    return rc;
+}
+
+/* Waits until the list is empty; w has begun, or `begun` says why it could not: then, while the runtime stops, a plain thread
+ * looks again and again, for the millisecond that cancelled operations take. Returns with the lock held. */
+static void wait_until_idle(struct sk_fd *entry, struct sk_wait *w, int begun)
+{
+    if (begun == 0)
+        sk_wait_park(w);
+    sk_lock(&entry->lock);
+    entry->closer = NULL;
+    while (entry->ops != NULL) {
+        sk_unlock(&entry->lock);
+        const struct timespec ms = { 0, 1000000 };
+        nanosleep(&ms, NULL);
+        sk_lock(&entry->lock);
+    }
+}
+
+/* Whether there is nothing to close here: another closes it, or (generation not NULL) it was closed since. */
+static bool is_gone_locked(const struct sk_fd *entry, const uint32_t *generation)
+{
+    return entry->closing || (generation != NULL && entry->generation != *generation);
+}
+
+static int close_busy(struct sk_fd *entry, int fd, const uint32_t *generation)
+{
+    struct sk_wait w;
+    int begun = sk_wait_begin(&w, SKUA_NEVER, SK_WAIT_NOCANCEL);
+    if (begun == -EPERM)
+        return begun; /* in a worker's callback, which the operations may wait for */
+    sk_lock(&entry->lock);
+    bool gone = is_gone_locked(entry, generation);
+    if (gone || entry->ops == NULL) {
+        if (begun == 0)
+            sk_wait_abandon(&w); /* nobody knows it, but for a stop, which needs no answer */
+        if (!gone)
+            return close_idle_locked(entry, fd);
+        sk_unlock(&entry->lock);
+        return -EBADF;
+    }
+    entry->closing = true;
+    entry->closer = begun == 0 ? &w : NULL;
+    struct sk_mail *chain = claim_ops_locked(entry, false);
+    sk_unlock(&entry->lock);
+    cancel_ops(chain);
+
+    wait_until_idle(entry, &w, begun);
+    entry->closing = false;
+    return close_idle_locked(entry, fd);
+}
+
+/* -EBADF: there is nothing to close. */
+static int close_entry(struct sk_fd *entry, int fd, const uint32_t *generation)
+{
+    sk_lock(&entry->lock);
+    if (is_gone_locked(entry, generation)) {
+        sk_unlock(&entry->lock);
+        return -EBADF;
+    }
+    if (entry->ops == NULL)
+        return close_idle_locked(entry, fd);
+    sk_unlock(&entry->lock);
+    return close_busy(entry, fd, generation);
+}
+
+int sk_fd_close(int fd)
+{
+    struct sk_fd *entry = is_forked ? NULL : sk_fd_find(fd);
+    return entry == NULL ? call_close(fd) : close_entry(entry, fd, NULL);
+}
+
+int sk_fd_close_if(int fd, uint32_t generation)
+{
+    struct sk_fd *entry = is_forked ? NULL : sk_fd_find(fd);
+    return entry == NULL ? call_close(fd) : close_entry(entry, fd, &generation);
+}
+
+int sk_fd_generation(int fd, uint32_t *generation)
+{
+    struct sk_fd *entry = sk_fd_make(fd);
+    if (entry == NULL)
+        return -ENOMEM;
+    sk_lock(&entry->lock);
+    *generation = entry->generation;
+    sk_unlock(&entry->lock);
+    return 0;
+}
+
+void sk_fd_set_socket(int fd, bool is_socket)
+{
+    struct sk_fd *entry = is_socket ? sk_fd_make(fd) : sk_fd_find(fd);
+    if (entry != NULL) /* without memory: the slower way, and no harm */
+        sk_store_relaxed(&entry->x_socket, is_socket);
+}

@@ -1,0 +1,217 @@
+/* io/net.c - skua/net.h: stream sockets. */
+#include <skua/net.h>
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "io/addr.h"
+#include "io/fd.h"
+#include "io/op.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/log.h"
+
+enum {
+    TRANSFER_MAX = 0x7ffff000,  /* as in io/rw.c */
+    BACKLOG_MOST = 0x7fffffff,  /* the kernel cuts it to sysctl net.core.somaxconn */
+    KNOWN_FLAGS = SKUA_NET_NAGLE | SKUA_NET_REUSEPORT | SKUA_NET_V6ONLY,
+};
+
+static ssize_t run(enum sk_op_kind kind, int fd, const void *addr, size_t n, uint64_t off, int flags,
+                   skua_time dl)
+{
+    struct sk_op op;
+    sk_op_init(&op, kind, fd, addr, n > TRANSFER_MAX ? TRANSFER_MAX : n, off, (uint32_t)flags);
+    return sk_op_run(&op, dl);
+}
+
+ssize_t skua_recv(int fd, void *buf, size_t n, int flags, skua_time dl)
+{
+    return run(SK_OP_RECV, fd, buf, n, 0, flags, dl);
+}
+
+ssize_t skua_send(int fd, const void *buf, size_t n, int flags, skua_time dl)
+{
+    return run(SK_OP_SEND, fd, buf, n, 0, flags | MSG_NOSIGNAL, dl);
+}
+
+ssize_t skua_recvmsg(int fd, struct msghdr *m, int flags, skua_time dl)
+{
+    return run(SK_OP_RECVMSG, fd, m, 1, 0, flags, dl);
+}
+
+ssize_t skua_sendmsg(int fd, const struct msghdr *m, int flags, skua_time dl)
+{
+    return run(SK_OP_SENDMSG, fd, m, 1, 0, flags | MSG_NOSIGNAL, dl);
+}
+
+int skua_accept(int fd, struct sockaddr *sa, socklen_t *len, skua_time dl)
+{
+    int conn = (int)run(SK_OP_ACCEPT, fd, sa, 0, (uint64_t)(uintptr_t)len, SOCK_CLOEXEC, dl);
+    if (conn >= 0)
+        sk_fd_set_socket(conn, true);
+    return conn;
+}
+
+/* These read errno, whose address must not live across a suspension: never inlined into what may suspend. */
+
+static __attribute__((noinline)) int socket_error(int fd)
+{
+    int err = 0;
+    socklen_t len = sizeof(err);
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0 ? -errno : -err;
+}
+
+static __attribute__((noinline)) int close_quietly(int fd, int rc)
+{
+    close(fd);
+    return rc;
+}
+
+/* An O_NONBLOCK socket: TCP goes on connecting by itself; a Unix socket whose listener's backlog is full has to ask again. */
+static int finish_connect(int fd, const struct sockaddr *sa, socklen_t len, int rc, skua_time dl)
+{
+    while (rc == -EAGAIN && sa->sa_family == AF_UNIX) {
+        rc = skua_sleep(SKUA_MS(1));
+        if (rc == 0)
+            rc = dl != SKUA_NEVER && dl <= sk_clock_now() ? -ETIMEDOUT : 0;
+        if (rc == 0)
+            rc = (int)run(SK_OP_CONNECT, fd, sa, 0, len, 0, dl);
+    }
+    if (rc != -EINPROGRESS && rc != -EAGAIN)
+        return rc;
+    rc = skua_poll(fd, POLLOUT, dl);
+    return rc < 0 ? rc : socket_error(fd);
+}
+
+int skua_connect(int fd, const struct sockaddr *sa, socklen_t len, skua_time dl)
+{
+    int rc = (int)run(SK_OP_CONNECT, fd, sa, 0, len, 0, dl);
+    if ((rc == -EAGAIN || rc == -EINPROGRESS) && dl != SKUA_NOW)
+        rc = finish_connect(fd, sa, len, rc, dl);
+    return rc == -EINPROGRESS ? -EAGAIN : rc;
+}
+
+/* ---- Sockets from addresses. */
+
+static int set_option(int fd, int level, int name)
+{
+    const int on = 1;
+    return setsockopt(fd, level, name, &on, sizeof(on)) < 0 ? -errno : 0;
+}
+
+/* A listening socket passes TCP_NODELAY on to what it accepts. */
+static int set_tcp_options(int fd, int family, unsigned flags)
+{
+    int rc = 0;
+    if (family == AF_UNIX)
+        return 0;
+    if ((flags & SKUA_NET_NAGLE) == 0)
+        rc = set_option(fd, IPPROTO_TCP, TCP_NODELAY);
+    if (rc == 0 && (flags & SKUA_NET_V6ONLY) != 0 && family == AF_INET6)
+        rc = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+    return rc;
+}
+
+static __attribute__((noinline)) int open_socket(int family, unsigned flags)
+{
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    int rc = set_tcp_options(fd, family, flags);
+    return rc < 0 ? close_quietly(fd, rc) : fd;
+}
+
+/* A program that ended left its socket's file behind: nobody listens there. */
+static bool is_stale(const struct sk_addr *addr)
+{
+    struct stat before, after;
+    const char *path = addr->un.sun_path;
+    if (addr->any.sa_family != AF_UNIX || path[0] == '\0' || lstat(path, &before) < 0 || !S_ISSOCK(before.st_mode))
+        return false;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return false;
+    bool refused = connect(fd, &addr->any, addr->len) < 0 && errno == ECONNREFUSED;
+    close(fd);
+    /* The same file still: not that of a program that was started a moment ago. */
+    return refused && lstat(path, &after) == 0 && after.st_ino == before.st_ino && after.st_dev == before.st_dev;
+}
+
+static int bind_address(int fd, const struct sk_addr *addr)
+{
+    if (bind(fd, &addr->any, addr->len) == 0)
+        return 0;
+    int rc = -errno;
+    if (rc != -EADDRINUSE || !is_stale(addr))
+        return rc;
+    if (unlink(addr->un.sun_path) < 0)
+        return -errno;
+    return bind(fd, &addr->any, addr->len) < 0 ? -errno : 0;
+}
+
+static __attribute__((noinline)) int open_listener(const struct sk_addr *addr, unsigned flags, int backlog)
+{
+    int fd = open_socket(addr->any.sa_family, flags);
+    if (fd < 0)
+        return fd;
+    int rc = 0;
+    if (addr->any.sa_family != AF_UNIX)
+        rc = set_option(fd, SOL_SOCKET, SO_REUSEADDR); /* a restart need not wait for old connections */
+    if (rc == 0 && (flags & SKUA_NET_REUSEPORT) != 0)
+        rc = set_option(fd, SOL_SOCKET, SO_REUSEPORT);
+    if (rc == 0)
+        rc = bind_address(fd, addr);
+    if (rc == 0 && listen(fd, backlog > 0 ? backlog : BACKLOG_MOST) < 0)
+        rc = -errno;
+    return rc < 0 ? close_quietly(fd, rc) : fd;
+}
+
+/* At most once a second: a program may be given addresses from outside. */
+static void complain(const char *text, const char *wrong)
+{
+    static struct sk_log_limit limit;
+    if (sk_log_may(&limit, sk_clock_now(), SKUA_S(1)))
+        sk_log(SK_LOG_ERROR, "address '%s': %s", text, wrong);
+}
+
+static int parse(struct sk_addr *out, const char *text, const skua_net_opts *o)
+{
+    if (text == NULL ||
+        (o != NULL && (o->size < sizeof(*o) || (o->flags & ~(unsigned)KNOWN_FLAGS) != 0 || o->backlog < 0)))
+        return -EINVAL;
+    const char *wrong = sk_addr_parse(out, text);
+    if (wrong != NULL)
+        complain(text, wrong);
+    return wrong == NULL ? 0 : -EINVAL;
+}
+
+int skua_listen(const char *addr, const skua_net_opts *o)
+{
+    struct sk_addr parsed;
+    int rc = parse(&parsed, addr, o);
+    return rc < 0 ? rc : open_listener(&parsed, o ? o->flags : 0, o ? o->backlog : 0);
+}
+
+int skua_dial(const char *addr, const skua_net_opts *o, skua_time dl)
+{
+    struct sk_addr parsed;
+    int rc = sk_wait_check_deadline(dl);
+    if (rc == 0)
+        rc = parse(&parsed, addr, o);
+    if (rc < 0)
+        return rc;
+    int fd = open_socket(parsed.any.sa_family, o ? o->flags : 0);
+    if (fd < 0)
+        return fd;
+    rc = skua_connect(fd, &parsed.any, parsed.len, dl);
+    if (rc < 0) {
+        skua_close(fd);
+        return rc;
+    }
+    sk_fd_set_socket(fd, true);
+    return fd;
+}

@@ -1,0 +1,302 @@
+/* io/op.c - the state machine of an operation. */
+#include "io/op.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <skua/runtime.h>
+
+#include "io/fd.h"
+#include "runtime/base/assert.h"
+#include "runtime/current.h"
+#include "runtime/driver.h"
+#include "runtime/runtime.h"
+#include "runtime/sched.h"
+
+/* Results of one try that are no results of the call. No errno is below -4095. */
+enum { TRY_AGAIN = -5000, TRY_WHEN_READY = -5001 };
+
+/* What a kind waits for when the kernel says -EAGAIN because the descriptor is O_NONBLOCK; 0: it is not repeated. */
+static const short ready_events[SK_OP_KINDS] = {
+    [SK_OP_READ] = POLLIN,    [SK_OP_WRITE] = POLLOUT,   [SK_OP_READV] = POLLIN,
+    [SK_OP_WRITEV] = POLLOUT, [SK_OP_RECV] = POLLIN,     [SK_OP_SEND] = POLLOUT,
+    [SK_OP_RECVMSG] = POLLIN, [SK_OP_SENDMSG] = POLLOUT, [SK_OP_ACCEPT] = POLLIN,
+};
+
+static bool has_msg_flags(const struct sk_op *op)
+{
+    return op->kind >= SK_OP_RECV && op->kind <= SK_OP_SENDMSG;
+}
+
+/* ---- Owner only: from the ring to the waiter. */
+
+/* OP1. Readies the waiter when nothing is left to come. A thread that is woken before it sleeps leaves at the claim itself,
+ * so that comes last. */
+static bool settle(struct sk_op *op)
+{
+    if (!op->done || op->owed != 0)
+        return false;
+    struct skua_task *task = op->wait.task;
+    if (sk_unlikely((task->flags & SK_TASK_PROXY) != 0)) {
+        sk_timer_disarm(&op->wait.timer);
+        sk_store_relaxed(&op->wait.timer.x_heap, NULL); /* the thread may outlive this worker */
+    }
+    if (sk_unlikely(op->mailed)) {
+        sk_ready(task);
+        return true;
+    }
+    enum sk_wait_claim claim = sk_wait_claim(task, op->wait.ticket, SK_WAIT_WOKEN);
+    if (sk_unlikely(claim == SK_WAIT_LOST))
+        return false; /* the winner's mail is coming */
+    sk_wait_finish(task, claim);
+    return true;
+}
+
+bool sk_op_complete(struct sk_op *op, int32_t res)
+{
+    sk_assert(!op->done && op->owed > 0);
+    op->res = res;
+    op->done = true;
+    op->owed--;
+    return settle(op);
+}
+
+bool sk_op_cancel_complete(struct sk_op *op, int32_t res)
+{
+    sk_assert(op->owed > 0);
+    if (res == -ENOENT && !op->done) {
+        /* The kernel has it in hand at this moment, between two places where it looks: ask again. What is owed goes over
+         * to the mail. */
+        op->arm.is_cancel = false;
+        sk_driver_post(op->driver, &op->arm);
+        return false;
+    }
+    op->owed--;
+    return settle(op);
+}
+
+static void send_cancel(struct sk_op *op)
+{
+    op->cancel_sent = true;
+    op->owed++;
+    sk_driver_arm_cancel(op->driver, op);
+}
+
+static void arm(struct sk_op *op)
+{
+    op->armed = true;
+    op->owed = 1;
+    if (sk_unlikely(op->at_once && !op->is_file)) {
+        op->owed = 2;
+        op->cancel_sent = true;
+        sk_driver_arm_at_once(op->driver, op);
+    } else {
+        sk_driver_arm(op->driver, op);
+    }
+}
+
+/* Ends an operation that was never armed. */
+static bool end_unarmed(struct sk_op *op, int32_t res)
+{
+    op->armed = true;
+    op->owed = 1;
+    return sk_op_complete(op, res);
+}
+
+/* "Arm me", from a plain thread: its deadline is watched by this worker's timers. */
+static bool take_plain(struct sk_op *op)
+{
+    if (op->is_refused)
+        return end_unarmed(op, op->res);
+    if (op->mailed)
+        return end_unarmed(op, -ECANCELED); /* the cancel was faster */
+    if (op->wait.deadline != SKUA_NEVER && sk_wait_arm(&op->wait) < 0)
+        return end_unarmed(op, -ENOMEM);
+    arm(op);
+    return false;
+}
+
+static bool take_arm(struct sk_op *op)
+{
+    if (!op->armed)
+        return take_plain(op);
+    op->owed--; /* "cancel it once more" */
+    if (!op->done)
+        send_cancel(op);
+    return settle(op);
+}
+
+static bool take_cancel(struct sk_op *op)
+{
+    op->mailed = true;
+    if (op->armed && !op->done && !op->cancel_sent)
+        send_cancel(op);
+    return settle(op);
+}
+
+bool sk_op_take(struct sk_mail *mail)
+{
+    if (mail->is_cancel)
+        return take_cancel(sk_container_of(mail, struct sk_op, cancel));
+    return take_arm(sk_container_of(mail, struct sk_op, arm));
+}
+
+/* Any thread that has won the claim: OP2. */
+void sk_driver_cancel(struct skua_task *t)
+{
+    struct sk_op *op = t->op;
+    sk_driver_post(op->driver, &op->cancel);
+}
+
+/* ---- The waiter. */
+
+static void reset(struct sk_op *op, struct sk_driver *d)
+{
+    op->at_once = op->is_file = op->is_refused = false;
+    op->done = op->mailed = op->cancel_sent = op->armed = false;
+    op->owed = 0;
+    op->driver = d;
+    op->cancel.is_cancel = true;
+}
+
+/* Regular files and block devices answer without a peer: they count as ready. Only on the way of those that may not wait. */
+static __attribute__((noinline)) bool is_file(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode));
+}
+
+/* The wait could not begin for `reason`: what can be done at once is done. Reasons that are no matter of time end it. */
+static int begin_at_once(struct sk_op *op, int reason)
+{
+    if (reason != -EAGAIN && reason != -ECANCELED && reason != -ETIMEDOUT)
+        return reason;
+    op->at_once = true;
+    op->is_file = is_file(op->fd);
+    return sk_wait_begin(&op->wait, SKUA_NEVER, SK_WAIT_OP | SK_WAIT_NOCANCEL);
+}
+
+/* The kernel's result, if it says anything of its own; else why it was ended. waited: what sk_wait_park gave; reason: why it
+ * was not allowed to wait, or 0. OP3. */
+static int outcome(const struct sk_op *op, int waited, int reason)
+{
+    if (sk_likely(op->res >= 0))
+        return op->res;
+    if (op->res == -EAGAIN)
+        return reason < 0 ? reason : waited < 0 ? waited : TRY_WHEN_READY;
+    if (op->res != -ECANCELED && op->res != -EINTR)
+        return op->res;
+    if (op->is_moved)
+        return TRY_AGAIN;
+    if (waited < 0)
+        return waited;
+    if (reason < 0)
+        return reason;
+    return op->res == -EINTR ? TRY_AGAIN : op->res;
+}
+
+static int try_on_worker(struct sk_op *op, struct skua_task *task, skua_time dl)
+{
+    reset(op, sk_current_driver());
+    task->op = op; /* before the wait can be seen */
+    int reason = 0;
+    int rc = sk_wait_begin(&op->wait, dl, SK_WAIT_OP);
+    if (sk_unlikely(rc < 0)) {
+        reason = rc;
+        rc = begin_at_once(op, reason);
+        if (rc < 0)
+            return rc;
+    }
+    rc = sk_fd_enter(op);
+    if (sk_unlikely(rc < 0)) {
+        if (!sk_wait_abandon(&op->wait)) {
+            end_unarmed(op, rc); /* the mail of who has claimed it is coming */
+            sk_wait_park(&op->wait);
+        }
+        return rc;
+    }
+    arm(op);
+    rc = sk_wait_park(&op->wait);
+    sk_fd_leave(op);
+    return outcome(op, rc, reason);
+}
+
+static int try_on_loan(struct sk_op *op, struct skua_task *proxy, struct sk_driver *d, skua_time dl)
+{
+    reset(op, d);
+    op->arm.is_cancel = false;
+    proxy->op = op;
+    int reason = 0;
+    int rc = sk_wait_begin(&op->wait, dl, SK_WAIT_OP);
+    if (rc < 0) {
+        reason = rc;
+        rc = begin_at_once(op, reason);
+        if (rc < 0)
+            return rc;
+    }
+    int refused = sk_fd_enter(op);
+    if (refused < 0) {
+        if (sk_wait_abandon(&op->wait))
+            return refused;
+        op->is_refused = true; /* somebody has claimed it: the owner waits for his mail */
+        op->res = refused;
+    }
+    sk_driver_post(d, &op->arm);
+    rc = sk_wait_park(&op->wait);
+    if (refused == 0)
+        sk_fd_leave(op);
+    return outcome(op, rc, reason);
+}
+
+static int try_in_thread(struct sk_op *op, skua_time dl)
+{
+    if (sk_current_worker() != NULL)
+        return -EPERM; /* a callback of the worker, which cannot wait for itself */
+    int rc = sk_wait_check_deadline(dl);
+    if (rc < 0)
+        return rc;
+    struct skua_task *proxy = sk_task_proxy();
+    if (proxy == NULL)
+        return -ENOMEM;
+    unsigned workers = skua_workers();
+    struct sk_driver *d = workers ? sk_current_acquire((unsigned)op->fd % workers) : NULL;
+    if (d == NULL) {
+        rc = sk_runtime_check();
+        return rc < 0 ? rc : -ESHUTDOWN;
+    }
+    rc = try_on_loan(op, proxy, d, dl);
+    sk_current_release();
+    return rc;
+}
+
+static int try(struct sk_op *op, skua_time dl)
+{
+    struct skua_task *task = sk_current_task();
+    return sk_likely(task != NULL) ? try_on_worker(op, task, dl) : try_in_thread(op, dl);
+}
+
+/* The descriptor is O_NONBLOCK, or the kernel was short of something: waits until it is ready. */
+static int wait_until_ready(const struct sk_op *op, skua_time dl)
+{
+    struct sk_op poll;
+    sk_op_init(&poll, SK_OP_POLL, op->fd, NULL, 0, 0, (uint32_t)ready_events[op->kind]);
+    return (int)sk_op_run(&poll, dl);
+}
+
+ssize_t sk_op_run(struct sk_op *op, skua_time dl)
+{
+    for (;;) {
+        int rc = try(op, dl);
+        if (sk_likely(rc > TRY_AGAIN))
+            return rc;
+        if (rc == TRY_AGAIN)
+            continue;
+        if (ready_events[op->kind] == 0 || (has_msg_flags(op) && (op->flags & MSG_DONTWAIT) != 0))
+            return -EAGAIN;
+        rc = wait_until_ready(op, dl);
+        if (rc < 0)
+            return rc;
+    }
+}

@@ -1,0 +1,258 @@
+/* io/serve.c - skua_serve: the accept loop, its limits, and its end.
+ * The caller accepts; connections run in a scope that is opened inside a shield, so that what ends the accepting does not
+ * reach them: they have the drain time to finish.
+ * A connection that ends while the loop waits for one to end tells it so: SV1 it counts itself out, then looks at x_waiting;
+ * SV2 the loop sets x_waiting, then looks at the count (both seq_cst: one of the two sees the other). */
+#include <skua/net.h>
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include <skua/runtime.h>
+#include <skua/sync.h>
+
+#include "io/fd.h"
+#include "runtime/base/atomic.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/log.h"
+#include "runtime/current.h"
+#include "runtime/wait.h"
+
+#define DRAIN_DEFAULT_NS      SKUA_S(5)
+#define SHORTAGE_PAUSE_NS     SKUA_MS(100) /* a descriptor may come free anywhere in the system: look again */
+#define TRANSIENT_PAUSE_NS    SKUA_MS(10)
+#define COMPLAINT_EVERY_NS    SKUA_S(60)
+
+enum { TRANSIENTS_IN_A_ROW = 16 };
+
+struct serve {
+    int (*conn)(int fd, void *arg);
+    void *arg;
+    unsigned max_conns; /* 0: no limit */
+    int listen_fd;
+    skua_time dl;
+    skua_scope conns;
+    skua_event freed;
+    _Atomic(uint32_t) x_live; /* connections */
+    _Atomic(bool) x_waiting;  /* the loop waits for one to end */
+};
+
+/* What a connection's coroutine gets: a copy, in its record. */
+struct conn {
+    struct serve *serve;
+    int fd;
+    uint32_t generation;
+};
+
+static int run_conn(void *copy)
+{
+    const struct conn *c = copy;
+    struct serve *s = c->serve;
+    int rc = s->conn(c->fd, s->arg);
+    sk_fd_close_if(c->fd, c->generation);
+    sk_add_seq_cst(&s->x_live, UINT32_MAX); /* SV1 */
+    if (sk_load_seq_cst(&s->x_waiting))
+        skua_event_set(&s->freed);
+    return rc;
+}
+
+/* Waits until a connection has ended or `ns` have passed. 0, or why serving ends. */
+static int wait_for_end(struct serve *s, int64_t ns)
+{
+    skua_time until = skua_in(ns);
+    if (s->dl < until)
+        until = s->dl;
+    int rc = skua_event_wait(&s->freed, until);
+    if (rc != -ETIMEDOUT)
+        return rc;
+    skua_time now = sk_clock_now();
+    return now < until || now >= s->dl ? rc : 0; /* before `until`: the deadline of a scope */
+}
+
+static int wait_for_any_end(struct serve *s, int64_t ns)
+{
+    skua_event_clear(&s->freed);
+    sk_store_seq_cst(&s->x_waiting, true);
+    int rc = wait_for_end(s, ns);
+    sk_store_relaxed(&s->x_waiting, false);
+    return rc;
+}
+
+static int wait_for_place(struct serve *s)
+{
+    int rc = 0;
+    if (s->max_conns == 0 || sk_load_relaxed(&s->x_live) < s->max_conns)
+        return 0;
+    sk_store_seq_cst(&s->x_waiting, true); /* SV2 */
+    for (;;) {
+        skua_event_clear(&s->freed);
+        if (sk_load_seq_cst(&s->x_live) < s->max_conns)
+            break;
+        rc = wait_for_end(s, SKUA_NEVER);
+        if (rc < 0)
+            break;
+    }
+    sk_store_relaxed(&s->x_waiting, false);
+    return rc;
+}
+
+static void complain(int err)
+{
+    static struct sk_log_limit limit;
+    struct rlimit files = { 0, 0 };
+    if (!sk_log_may(&limit, sk_clock_now(), COMPLAINT_EVERY_NS))
+        return;
+    switch (err) {
+    case -EMFILE:
+        getrlimit(RLIMIT_NOFILE, &files);
+        sk_log(SK_LOG_WARN,
+               "accept: no descriptor is left (RLIMIT_NOFILE, %llu): connections wait until one is closed; raise it (ulimit "
+               "-n, LimitNOFILE=) or set max_conns",
+               (unsigned long long)files.rlim_cur);
+        break;
+    case -ENFILE:
+        sk_log(SK_LOG_WARN, "accept: the system has no file left (sysctl fs.file-max): connections wait until one is "
+                            "closed; raise it");
+        break;
+    default:
+        sk_log(SK_LOG_WARN, "accept: no memory for one more connection (%s): connections wait; give the machine or the "
+                            "cgroup more, or set max_conns",
+               strerrorname_np(-err));
+    }
+}
+
+enum verdict { SERVE_GO_ON, SERVE_WAIT, SERVE_END };
+
+/* What accept(2) says about itself, and what it says about a connection that is broken already. */
+static enum verdict judge(int err)
+{
+    switch (err) {
+    case -EMFILE:
+    case -ENFILE:
+    case -ENOBUFS:
+    case -ENOMEM:
+        return SERVE_WAIT;
+    case -ECONNABORTED:
+    case -EINTR:
+    case -EPROTO:
+    case -EPERM: /* a firewall's */
+    case -ENETDOWN:
+    case -ENOPROTOOPT:
+    case -EHOSTDOWN:
+    case -ENONET:
+    case -EHOSTUNREACH:
+    case -ENETUNREACH:
+    case -ECONNRESET:
+        return SERVE_GO_ON;
+    default:
+        return SERVE_END;
+    }
+}
+
+/* Takes fd over, in every case. A connection that cannot be started for lack of memory is kept until it can. */
+static int start_conn(struct serve *s, int fd)
+{
+    struct conn c = { .serve = s, .fd = fd };
+    for (;;) {
+        int rc = sk_fd_generation(fd, &c.generation);
+        if (rc == 0) {
+            sk_add_relaxed(&s->x_live, 1u);
+            rc = skua_spawn_copy(&s->conns, run_conn, &c, sizeof(c));
+            if (rc == 0)
+                return 0;
+            sk_add_relaxed(&s->x_live, UINT32_MAX);
+        }
+        if (rc == -ENOMEM) {
+            complain(rc);
+            rc = wait_for_any_end(s, SHORTAGE_PAUSE_NS);
+        }
+        if (rc < 0) {
+            skua_close(fd);
+            return rc;
+        }
+    }
+}
+
+static int accept_all(struct serve *s)
+{
+    int rc = 0;
+    for (unsigned in_a_row = 0; rc >= 0;) {
+        rc = wait_for_place(s);
+        if (rc < 0)
+            break;
+        rc = skua_accept(s->listen_fd, NULL, NULL, s->dl);
+        if (rc >= 0) {
+            in_a_row = 0;
+            rc = start_conn(s, rc);
+            continue;
+        }
+        enum verdict verdict = judge(rc);
+        if (verdict == SERVE_END)
+            break;
+        if (verdict == SERVE_WAIT) {
+            complain(rc);
+            rc = wait_for_any_end(s, SHORTAGE_PAUSE_NS);
+        } else {
+            rc = ++in_a_row < TRANSIENTS_IN_A_ROW ? 0 : wait_for_any_end(s, TRANSIENT_PAUSE_NS);
+        }
+    }
+    return rc;
+}
+
+/* Connections may go on for the drain time; then they are cancelled and waited for. */
+static void drain(struct serve *s, int64_t drain_ns)
+{
+    skua_time until = drain_ns < 0 ? SKUA_NOW : skua_in(drain_ns == 0 ? DRAIN_DEFAULT_NS : drain_ns);
+    if (skua_scope_close(&s->conns, until) != -EBUSY)
+        return;
+    skua_scope_cancel(&s->conns);
+    skua_scope_close(&s->conns, SKUA_NEVER);
+}
+
+static int serve_here(struct serve *s, int64_t drain_ns)
+{
+    int before = skua_shield(1);
+    if (before < 0)
+        return before;
+    int rc = skua_scope_open(&s->conns, SKUA_COLLECT, SKUA_NEVER);
+    skua_shield(before);
+    if (rc < 0)
+        return rc;
+    rc = accept_all(s);
+    drain(s, drain_ns);
+    return rc;
+}
+
+struct call {
+    struct serve *serve;
+    int64_t drain_ns;
+};
+
+static int serve_called(void *arg)
+{
+    struct call *call = arg;
+    return serve_here(call->serve, call->drain_ns);
+}
+
+int skua_serve(skua_scope *scope, int listen_fd, int (*conn)(int fd, void *), void *arg,
+               const skua_serve_opts *o, skua_time dl)
+{
+    if (conn == NULL || sk_wait_check_deadline(dl) < 0 || (o != NULL && (o->size < sizeof(*o) || o->flags != 0)))
+        return -EINVAL;
+    struct serve s = {
+        .conn = conn,
+        .arg = arg,
+        .max_conns = o ? o->max_conns : 0,
+        .listen_fd = listen_fd,
+        .dl = dl,
+        .freed = SKUA_EVENT_INIT,
+    };
+    struct call call = { .serve = &s, .drain_ns = o ? o->drain_ns : 0 };
+    if (sk_current_worker() != NULL)
+        return serve_here(call.serve, call.drain_ns);
+    if (scope != SKUA_SCOPE_ROOT)
+        return -EPERM; /* as with skua_spawn: a plain thread is in no scope */
+    return skua_call(serve_called, &call, SKUA_NEVER);
+}

@@ -1,0 +1,91 @@
+/* runtime/arch/x86_64/switch.S - the context switch for x86-64, System V ABI.
+ *
+ * struct sk_worker *sk_switch(void **save, void *to, struct sk_worker *worker)
+ *
+ * Saves what the ABI lets a callee keep (rbp, rbx, r12-r15) on the stack that is left, stores its stack pointer in *save,
+ * takes `to` as the stack pointer and restores the same from there. The worker passes through in rdx and is returned in rax.
+ * It ends in `ret`: the return predictor then goes with the stack that is entered more often than after a jump (10 against
+ * 16 ns a switch measured on Zen 4).
+ * The floating-point control words stay the thread's (docs/adr/0003): saving them costs 4 ns of 6. A coroutine that
+ * changes the rounding mode restores it before it suspends.
+ * The layout of a saved context is repeated by sk_arch_prepare in arch.h. */
+
+    .text
+
+    .globl  sk_switch
+    .hidden sk_switch
+    .type   sk_switch, @function
+    .p2align 4
+sk_switch:
+    .cfi_startproc
+    pushq   %rbp
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset rbp, 0
+    pushq   %rbx
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset rbx, 0
+    pushq   %r12
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset r12, 0
+    pushq   %r13
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset r13, 0
+    pushq   %r14
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset r14, 0
+    pushq   %r15
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset r15, 0
+    movq    %rsp, (%rdi)
+    movq    %rsi, %rsp
+    popq    %r15
+    .cfi_adjust_cfa_offset -8
+    popq    %r14
+    .cfi_adjust_cfa_offset -8
+    popq    %r13
+    .cfi_adjust_cfa_offset -8
+    popq    %r12
+    .cfi_adjust_cfa_offset -8
+    popq    %rbx
+    .cfi_adjust_cfa_offset -8
+    popq    %rbp
+    .cfi_adjust_cfa_offset -8
+    movq    %rdx, %rax
+    ret
+    .cfi_endproc
+    .size   sk_switch, .-sk_switch
+
+/* The first instruction of a fresh stack: rax is the worker, r12 the entry function. rsp is 16-byte aligned + 0 here,
+ * so that the call leaves the callee with the alignment that the ABI promises. An undefined return address tells
+ * unwinders and debuggers that the coroutine begins here. */
+    .globl  sk_arch_entry
+    .hidden sk_arch_entry
+    .type   sk_arch_entry, @function
+    .p2align 4
+sk_arch_entry:
+    .cfi_startproc
+    .cfi_undefined rip
+    movq    %rax, %rdi
+    call    *%r12
+    ud2
+    .cfi_endproc
+    .size   sk_arch_entry, .-sk_arch_entry
+
+/* int sk_arch_call(int (*fn)(void *), void *arg) */
+    .globl  sk_arch_call
+    .hidden sk_arch_call
+    .type   sk_arch_call, @function
+    .p2align 4
+sk_arch_call:
+    .cfi_startproc
+    .cfi_undefined rip
+    subq    $8, %rsp
+    movq    %rdi, %rax
+    movq    %rsi, %rdi
+    call    *%rax
+    addq    $8, %rsp
+    ret
+    .cfi_endproc
+    .size   sk_arch_call, .-sk_arch_call
+
+    .section .note.GNU-stack, "", @progbits

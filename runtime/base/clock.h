@@ -1,0 +1,13 @@
+/* runtime/base/clock.h - the only place that asks what time it is. */
+#ifndef SK_RUNTIME_BASE_CLOCK_H
+#define SK_RUNTIME_BASE_CLOCK_H
+
+#include <skua/time.h>
+
+/* Nanoseconds on CLOCK_MONOTONIC. Any thread. */
+skua_time sk_clock_now(void);
+
+/* When the library was loaded: an absolute time before it is a duration given by mistake. */
+skua_time sk_clock_loaded(void);
+
+#endif

@@ -1,0 +1,110 @@
+/* runtime/base/sanitizer.h - tells AddressSanitizer and ThreadSanitizer when a thread changes its stack.
+ * In other builds every function is empty. Call them right around the switch, from always-inlined code: a function of its
+ * own would be entered on one stack and left on the other. */
+#ifndef SK_RUNTIME_BASE_SANITIZER_H
+#define SK_RUNTIME_BASE_SANITIZER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define SK_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SK_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define SK_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SK_TSAN 1
+#endif
+#endif
+
+#define SK_ALWAYS_INLINE inline __attribute__((always_inline))
+
+#ifdef SK_ASAN
+void __sanitizer_start_switch_fiber(void **fake_stack_save, const void *bottom, size_t size);
+void __sanitizer_finish_switch_fiber(void *fake_stack_save, const void **bottom_old, size_t *size_old);
+void __lsan_register_root_region(const void *p, size_t size);
+void __lsan_unregister_root_region(const void *p, size_t size);
+void __asan_unpoison_memory_region(void const volatile *addr, size_t size);
+#endif
+#ifdef SK_TSAN
+void *__tsan_create_fiber(unsigned flags);
+void __tsan_destroy_fiber(void *fiber);
+void *__tsan_get_current_fiber(void);
+void __tsan_switch_to_fiber(void *fiber, unsigned flags);
+#endif
+
+/* Before the switch. bottom and size: the stack that is entered; dying: the one that is left is given back. */
+static SK_ALWAYS_INLINE void sk_san_leave(void **fake, bool dying, const void *bottom, size_t size, void *fiber)
+{
+    (void)fake, (void)dying, (void)bottom, (void)size, (void)fiber;
+#ifdef SK_ASAN
+    __sanitizer_start_switch_fiber(dying ? NULL : fake, bottom, size);
+#endif
+#ifdef SK_TSAN
+    __tsan_switch_to_fiber(fiber, 1);
+#endif
+}
+
+/* After the switch, on the stack that was entered; fake: what leave saved there, NULL on a fresh one. */
+static SK_ALWAYS_INLINE void sk_san_arrive(void *fake)
+{
+    (void)fake;
+#ifdef SK_ASAN
+    __sanitizer_finish_switch_fiber(fake, NULL, NULL);
+#endif
+}
+
+static inline void *sk_san_fiber_new(void)
+{
+#ifdef SK_TSAN
+    return __tsan_create_fiber(0);
+#else
+    return NULL;
+#endif
+}
+
+static inline void sk_san_fiber_free(void *fiber)
+{
+    (void)fiber;
+#ifdef SK_TSAN
+    if (fiber != NULL)
+        __tsan_destroy_fiber(fiber);
+#endif
+}
+
+static inline void *sk_san_fiber_self(void)
+{
+#ifdef SK_TSAN
+    return __tsan_get_current_fiber();
+#else
+    return NULL;
+#endif
+}
+
+/* Memory that only a parked stack holds is no leak. */
+static inline void sk_san_root(const void *p, size_t size, bool on)
+{
+    (void)p, (void)size, (void)on;
+#ifdef SK_ASAN
+    if (on)
+        __lsan_register_root_region(p, size);
+    else
+        __lsan_unregister_root_region(p, size);
+#endif
+}
+
+/* A stack that is given back keeps the red zones of frames that never returned. */
+static inline void sk_san_unpoison(void *p, size_t size)
+{
+    (void)p, (void)size;
+#ifdef SK_ASAN
+    __asan_unpoison_memory_region(p, size);
+#endif
+}
+
+#endif

@@ -1,0 +1,56 @@
+#include "runtime/base/sys.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int call_membarrier(int command, unsigned flags)
+{
+    return (int)syscall(SYS_membarrier, command, flags, 0);
+}
+
+/* The runtime's threads take no signal sent to the process: the program's own threads do. What a thread raises by its
+ * own instructions stays open, a blocked one would kill without a word; a SIGPIPE stays pending for ever. */
+static int create_thread(unsigned long *thread, void *(*fn)(void *), void *arg)
+{
+    static const int own[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGPROF };
+    sigset_t blocked, before;
+    sigfillset(&blocked);
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+        sigdelset(&blocked, own[i]);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before);
+    int rc = pthread_create((pthread_t *)thread, NULL, fn, arg);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return -rc;
+}
+
+struct sk_sys sk_sys = {
+    .mmap = mmap,
+    .munmap = munmap,
+    .madvise = madvise,
+    .mprotect = mprotect,
+    .membarrier = call_membarrier,
+    .eventfd = eventfd,
+    .read = read,
+    .write = write,
+    .close = close,
+    .thread_create = create_thread,
+};
+
+int sk_sys_futex_wait(_Atomic(uint32_t) *word, uint32_t expected, int64_t deadline_ns)
+{
+    struct timespec ts = { .tv_sec = deadline_ns / 1000000000, .tv_nsec = deadline_ns % 1000000000 };
+    long rc = syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected,
+                      deadline_ns == INT64_MAX ? NULL : &ts, NULL, FUTEX_BITSET_MATCH_ANY);
+    return rc < 0 ? -errno : 0;
+}
+
+void sk_sys_futex_wake(_Atomic(uint32_t) *word, int count)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count, NULL, NULL, 0);
+}

@@ -1,0 +1,33 @@
+/* runtime/base/sys.h - the table of system calls that the runtime makes.
+ * A row is called as sk_sys.mmap(...); tests replace a row to make the world fail. The table is written only while
+ * no runtime runs. What the I/O driver does with its ring has its own seam, runtime/driver.h. */
+#ifndef SK_RUNTIME_BASE_SYS_H
+#define SK_RUNTIME_BASE_SYS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+struct sk_sys {
+    void *(*mmap)(void *addr, size_t bytes, int prot, int flags, int fd, off_t offset);
+    int (*munmap)(void *addr, size_t bytes);
+    int (*madvise)(void *addr, size_t bytes, int advice);
+    int (*mprotect)(void *addr, size_t bytes, int prot);
+    int (*membarrier)(int command, unsigned flags);
+    int (*eventfd)(unsigned initial, int flags);
+    ssize_t (*read)(int fd, void *buf, size_t n);
+    ssize_t (*write)(int fd, const void *buf, size_t n);
+    int (*close)(int fd);
+    int (*thread_create)(unsigned long *thread, void *(*fn)(void *), void *arg);
+};
+
+extern struct sk_sys sk_sys;
+
+/* Sleeps while *word is expected, until woken or until deadline_ns (CLOCK_MONOTONIC; INT64_MAX for ever).
+ * 0, or -ETIMEDOUT, -EAGAIN (*word was not expected), -EINTR. Any thread. */
+int sk_sys_futex_wait(_Atomic(uint32_t) *word, uint32_t expected, int64_t deadline_ns);
+/* Wakes at most count sleepers. The word may be gone by then: only its address is used. */
+void sk_sys_futex_wake(_Atomic(uint32_t) *word, int count);
+
+#endif

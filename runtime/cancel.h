@@ -1,0 +1,35 @@
+/* runtime/cancel.h - the tree of scopes: linking, deadlines seen, cancellation walking down.
+ * Scopes form a tree: around a scope stands the opener's next outer one, or the scope that the opener lives in. Tasks and
+ * scopes enter their parent's lists late: when a task first gets a stack or first parks, parents before children; most
+ * children of a fork-join program never do. Cancelling sets the flag of a scope under its lock and walks down what is linked;
+ * what links later finds the flag. Locks are taken from parent to child only. */
+#ifndef SK_RUNTIME_CANCEL_H
+#define SK_RUNTIME_CANCEL_H
+
+#include <stdbool.h>
+
+#include <skua/time.h>
+
+struct skua_task;
+struct sk_scope;
+
+/* The task itself (or who starts it). Links it, and its open scopes, where they are not yet. */
+void sk_cancel_link(struct skua_task *task);
+/* The task itself, when it ends. */
+void sk_cancel_unlink(struct skua_task *task);
+/* Any task inside. Links s, so that its flags tell whether a scope around it was cancelled. */
+void sk_cancel_link_scope(struct sk_scope *s);
+/* The closer. */
+void sk_cancel_unlink_scope(struct sk_scope *s);
+
+/* The task itself. Whether a cancellation that it can see has come. Its records must be linked for an exact answer. */
+bool sk_cancel_seen(const struct skua_task *task);
+/* The task itself. The earliest deadline of a scope that it can see; SKUA_NEVER: none. */
+skua_time sk_cancel_deadline(const struct skua_task *task);
+
+/* Any thread; s stays open. stop: pierce every shield. */
+void sk_cancel_scope(struct sk_scope *s, bool stop);
+/* Any thread. The task has not ended and cannot meanwhile (join_lock). */
+void sk_cancel_task(struct skua_task *task);
+
+#endif

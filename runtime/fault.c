@@ -1,0 +1,88 @@
+#include "runtime/fault.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/base/log.h"
+#include "runtime/base/mem.h"
+#include "runtime/current.h"
+#include "runtime/local.h"
+#include "runtime/stack.h"
+#include "runtime/task.h"
+
+enum { ALTERNATE_BYTES = 64 << 10 };
+
+static struct sigaction before[2];
+static const int signals[2] = { SIGSEGV, SIGBUS };
+
+/* snprintf of integers and strings alone allocates nothing in glibc. */
+static void report(struct skua_task *task, const void *addr)
+{
+    char text[512];
+    const struct sk_stack *stack = task->stack;
+    int n = snprintf(text, sizeof(text),
+                     "skua: stack overflow: coroutine %llu (%s), spawned at %p, touched the guard of its stack at %p: %zu bytes "
+                     "promised, %zu to the guard, high-water mark %zu; raise SKUA_STACK_SIZE or the stack_size of its "
+                     "skua_task_opts\n",
+                     (unsigned long long)sk_task_id(task), sk_local_name(task), task->spawn_site, addr,
+                     stack->promised_bytes, (size_t)(stack->top - stack->low),
+                     (size_t)(stack->top - sk_stack_high_water(stack)));
+    if (n > 0)
+        sk_log_write(STDERR_FILENO, text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
+}
+
+static void pass_on(int signo, siginfo_t *info, void *context)
+{
+    const struct sigaction *old = &before[signo == SIGSEGV ? 0 : 1];
+    if ((old->sa_flags & SA_SIGINFO) != 0 && old->sa_sigaction != NULL) {
+        old->sa_sigaction(signo, info, context);
+        return;
+    }
+    if (old->sa_handler != SIG_DFL && old->sa_handler != SIG_IGN) {
+        old->sa_handler(signo);
+        return;
+    }
+    sigaction(signo, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL); /* the instruction faults again, and ends the process */
+}
+
+static void handle(int signo, siginfo_t *info, void *context)
+{
+    struct skua_task *task = sk_current_task();
+    if (task != NULL && task->stack != NULL && sk_stack_guards(task->stack, info->si_addr))
+        report(task, info->si_addr);
+    pass_on(signo, info, context);
+}
+
+void sk_fault_start(void)
+{
+    struct sigaction action = { .sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
+    sigemptyset(&action.sa_mask);
+    for (unsigned i = 0; i < 2; i++)
+        sigaction(signals[i], &action, &before[i]);
+}
+
+void sk_fault_stop(void)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        struct sigaction now;
+        if (sigaction(signals[i], NULL, &now) == 0 && now.sa_sigaction == handle)
+            sigaction(signals[i], &before[i], NULL);
+    }
+}
+
+void *sk_fault_enter_thread(void)
+{
+    void *alternate = sk_mem_alloc(ALTERNATE_BYTES);
+    stack_t stack = { .ss_sp = alternate, .ss_size = ALTERNATE_BYTES };
+    if (alternate != NULL)
+        sigaltstack(&stack, NULL);
+    return alternate;
+}
+
+void sk_fault_leave_thread(void *alternate)
+{
+    sigaltstack(&(stack_t){ .ss_flags = SS_DISABLE }, NULL);
+    sk_mem_free(alternate);
+}

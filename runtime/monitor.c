@@ -1,0 +1,148 @@
+#include "runtime/monitor.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+
+#include <skua/time.h>
+
+#include "runtime/base/clock.h"
+#include "runtime/base/mem.h"
+#include "runtime/base/sys.h"
+#include "runtime/idle.h"
+#include "runtime/runtime.h"
+#include "runtime/worker.h"
+
+enum {
+    TICK_NS = 1000000,
+    AGED_TICKS = 2,   /* what stood still for so many ticks is stuck behind a busy coroutine */
+    QUIET_TICKS = 16, /* ticks without anything left behind before it goes to sleep: arming costs a futex wake */
+};
+
+/* x_armed: 0 asleep, 1 ticking, 2 the runtime stops. */
+enum { DISARMED, ARMED, QUIT };
+
+_Atomic(uint32_t) sk_monitor_armed;
+
+/* What stood at the head of a queue at the last tick. */
+struct seen {
+    uint64_t top;
+    unsigned ticks;
+};
+
+struct seen_worker {
+    struct seen woken, queue;
+    const struct skua_task *slot;
+    unsigned slot_ticks;
+};
+
+static struct {
+    unsigned long thread;
+    bool running;
+    struct seen_worker *seen;
+} monitor;
+
+void sk_monitor_arm_slow(void)
+{
+    uint32_t disarmed = DISARMED;
+    if (monitor.running && sk_cas_acq_rel(&sk_monitor_armed, &disarmed, (uint32_t)ARMED))
+        sk_sys_futex_wake(&sk_monitor_armed, 1);
+}
+
+/* True: work is there. *aged: and it has stood for long. */
+static bool look_at_queue(struct sk_deque *q, struct seen *seen, bool *aged)
+{
+    uint64_t top = sk_load_acquire(&q->x_top);
+    bool any = sk_deque_len(q) > 0;
+    seen->ticks = any && top == seen->top ? seen->ticks + 1 : 0;
+    seen->top = top;
+    *aged |= seen->ticks >= AGED_TICKS;
+    return any;
+}
+
+static bool look_at_slot(struct sk_worker *w, struct seen_worker *seen, bool *aged)
+{
+    const struct skua_task *slot = sk_load_relaxed(&w->x_slot);
+    seen->slot_ticks = slot != NULL && slot == seen->slot ? seen->slot_ticks + 1 : 0;
+    seen->slot = slot;
+    if (seen->slot_ticks >= AGED_TICKS) {
+        sk_store_release(&w->x_slot_open, true);
+        *aged = true;
+    }
+    return slot != NULL;
+}
+
+/* True: something is left behind while somebody sleeps. */
+static bool tick(void)
+{
+    bool any = false, aged = false;
+    for (unsigned i = 0; i < sk_runtime.worker_count; i++) {
+        struct sk_worker *w = &sk_runtime.workers[i];
+        any |= look_at_queue(&w->woken, &monitor.seen[i].woken, &aged);
+        any |= look_at_queue(&w->queue, &monitor.seen[i].queue, &aged);
+        any |= look_at_slot(w, &monitor.seen[i], &aged);
+    }
+    if (aged)
+        sk_idle_notify_slow();
+    return any && sk_idle_sleepers();
+}
+
+static void sleep_until_armed(void)
+{
+    /* Disarm first, look once more after: who pushed before the look is seen, who pushes after it arms. */
+    uint32_t armed = ARMED;
+    sk_cas_seq_cst(&sk_monitor_armed, &armed, (uint32_t)DISARMED);
+    if (tick()) {
+        uint32_t disarmed = DISARMED;
+        sk_cas_seq_cst(&sk_monitor_armed, &disarmed, (uint32_t)ARMED);
+        return;
+    }
+    while (sk_load_acquire(&sk_monitor_armed) == DISARMED)
+        (void)sk_sys_futex_wait(&sk_monitor_armed, DISARMED, SKUA_NEVER);
+}
+
+static void *run(void *arg)
+{
+    (void)arg;
+    unsigned quiet = QUIET_TICKS;
+    while (sk_load_acquire(&sk_monitor_armed) != QUIT) {
+        if (quiet >= QUIET_TICKS) {
+            sleep_until_armed();
+            quiet = 0;
+        }
+        skua_time next = sk_clock_now() + TICK_NS;
+        while (sk_load_acquire(&sk_monitor_armed) == ARMED && sk_clock_now() < next)
+            (void)sk_sys_futex_wait(&sk_monitor_armed, ARMED, next);
+        quiet = tick() ? 0 : quiet + 1;
+    }
+    return NULL;
+}
+
+int sk_monitor_start(void)
+{
+    monitor.running = false;
+    sk_store_relaxed(&sk_monitor_armed, (uint32_t)DISARMED);
+    if (sk_runtime.worker_count == 1)
+        return 0;
+    monitor.seen = sk_mem_zalloc(sk_runtime.worker_count * sizeof(*monitor.seen));
+    if (monitor.seen == NULL)
+        return -ENOMEM;
+    int rc = sk_sys.thread_create(&monitor.thread, run, NULL);
+    if (rc < 0) {
+        sk_mem_free(monitor.seen);
+        return rc;
+    }
+    monitor.running = true;
+    return 0;
+}
+
+void sk_monitor_stop(void)
+{
+    if (!monitor.running)
+        return;
+    sk_store_release(&sk_monitor_armed, (uint32_t)QUIT);
+    sk_sys_futex_wake(&sk_monitor_armed, 1);
+    pthread_join(monitor.thread, NULL);
+    monitor.running = false;
+    sk_mem_free(monitor.seen);
+}

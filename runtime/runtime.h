@@ -1,0 +1,43 @@
+/* runtime/runtime.h - the one runtime of the process: its state, its workers, its root scope.
+ * Owns:    sk_runtime. Everything in it but x_state and what says so is written only while x_state is not RUNNING. */
+#ifndef SK_RUNTIME_RUNTIME_H
+#define SK_RUNTIME_RUNTIME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "runtime/base/atomic.h"
+#include "runtime/base/env.h"
+#include "runtime/base/lock.h"
+#include "runtime/inject.h"
+#include "runtime/scope.h"
+
+struct sk_worker;
+
+/*   NONE -> STARTING -> RUNNING -> STOPPING -> NONE; back to RUNNING when a stop found that something does not end.
+ *   DEAD: in a forked child, for ever. */
+enum { SK_RUNTIME_NONE, SK_RUNTIME_STARTING, SK_RUNTIME_RUNNING, SK_RUNTIME_STOPPING, SK_RUNTIME_DEAD };
+
+struct sk_runtime {
+    _Atomic(uint32_t) x_state;
+    _Atomic(uint32_t) x_users;    /* plain threads inside sk_current_acquire ... release */
+    _Atomic(uint32_t) x_quit;     /* the workers leave their loops */
+    _Atomic(uint32_t) x_starting; /* futex: workers that have not said whether they could start */
+    _Atomic(int32_t) x_start_failure;
+    _Atomic(uint32_t) x_next;     /* round robin for plain threads */
+    unsigned worker_count;
+    struct sk_worker *workers;
+    struct sk_settings settings;
+    struct sk_scope root;
+    struct sk_inject inject;      /* the global queue */
+    struct sk_inject starved;     /* READY, but there was no stack for them */
+};
+
+extern struct sk_runtime sk_runtime;
+
+/* 0; -ESHUTDOWN without a runtime or while it stops, -EOWNERDEAD in a forked child. */
+int sk_runtime_check(void);
+/* May a plain thread wait now? 0 also without a runtime; -ESHUTDOWN while it stops, -EOWNERDEAD. */
+int sk_runtime_check_wait(void);
+
+#endif

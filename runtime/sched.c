@@ -1,0 +1,366 @@
+#include "runtime/sched.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdint.h>
+
+#include <skua/task.h>
+
+#include "arch.h"
+#include "runtime/base/assert.h"
+#include "runtime/base/sanitizer.h"
+#include "runtime/base/sys.h"
+#include "runtime/cancel.h"
+#include "runtime/monitor.h"
+#include "runtime/runtime.h"
+#include "runtime/wait.h"
+
+enum {
+    QUEUE_TURN = 32,  /* every n-th dispatch looks at the queue and the inbox before what was woken */
+    SLOT_RUN_MAX = 16, /* tasks from the slot in a row: two that wake each other must not starve the rest */
+    STEAL_TRIES = 4,  /* on one deque, when others take from it too */
+    INJECT_SHARE = 32, /* tasks moved from the global queue at a time */
+};
+
+/* ---- publishing what was left ---- */
+
+static void push_elsewhere(struct sk_worker *w, struct skua_task *task, unsigned index)
+{
+    sk_inject_push(&sk_runtime.workers[index].inbox, task);
+    if (index != w->index)
+        sk_idle_wake(index);
+}
+
+/* SKUA_CHAOS=migrate: every suspension ends on another worker than it began. */
+static void push_migrating(struct sk_worker *w, struct skua_task *task)
+{
+    unsigned last = task->stack != NULL ? task->stack->worker : w->index;
+    push_elsewhere(w, task, (last + 1) % sk_runtime.worker_count);
+}
+
+/* A task that runs on one worker only, or one under chaos. */
+static bool push_special(struct sk_worker *w, struct skua_task *task)
+{
+    if (sk_likely(task->affinity == 0 && !w->chaos_migrate))
+        return false;
+    if (task->affinity != 0)
+        push_elsewhere(w, task, task->affinity - 1u);
+    else
+        push_migrating(w, task);
+    return true;
+}
+
+void sk_sched_spill(struct sk_worker *w, struct skua_task *task)
+{
+    sk_count(w->counts.x_spills);
+    sk_inject_push(&sk_runtime.inject, task);
+    sk_idle_notify_slow();
+}
+
+void sk_sched_tell(struct sk_deque *q)
+{
+    if (sk_deque_len(q) > 1)
+        sk_idle_notify_slow();
+    else
+        sk_monitor_arm(); /* the pusher will most likely reach it sooner than a sleeper would */
+}
+
+void sk_sched_arrive(struct sk_worker *w)
+{
+    struct skua_task *left = w->left;
+    if (left == NULL)
+        return;
+    w->left = NULL;
+    if (w->left_commit != NULL)
+        w->left_commit(left, w->left_arg);
+    else if (!push_special(w, left))
+        sk_sched_push(w, &w->queue, left); /* it has yielded */
+}
+
+/* ---- ready ---- */
+
+static void ready_in_slot(struct sk_worker *w, struct skua_task *task)
+{
+    struct skua_task *displaced = sk_xchg_acq_rel(&w->x_slot, task);
+    if (displaced != NULL)
+        sk_sched_push(w, &w->woken, displaced);
+    else if (sk_unlikely(sk_idle_sleepers()))
+        sk_monitor_arm();
+}
+
+void sk_sched_submit(struct skua_task *task)
+{
+    struct sk_worker *w = sk_current_worker();
+    if (task->affinity != 0) {
+        unsigned index = task->affinity - 1u;
+        sk_inject_push(&sk_runtime.workers[index].inbox, task);
+        if (w == NULL || w->index != index)
+            sk_idle_wake(index);
+        return;
+    }
+    sk_inject_push(&sk_runtime.inject, task);
+    sk_idle_notify_slow();
+}
+
+void sk_ready(struct skua_task *task)
+{
+    struct sk_worker *w = sk_current_worker();
+    if (sk_unlikely((task->flags & SK_TASK_PROXY) != 0)) {
+        sk_wait_wake_proxy(task);
+        return;
+    }
+    if (sk_unlikely(w == NULL)) {
+        sk_sched_submit(task);
+        return;
+    }
+    if (push_special(w, task))
+        return;
+    if (w->current != NULL)
+        ready_in_slot(w, task);
+    else
+        sk_sched_push(w, &w->woken, task);
+}
+
+/* ---- choosing ---- */
+
+/* Owner only. */
+static struct skua_task *take_slot(struct sk_worker *w)
+{
+    if (sk_load_relaxed(&w->x_slot) == NULL) {
+        w->slot_run = 0;
+        return NULL;
+    }
+    struct skua_task *task = sk_xchg_acq_rel(&w->x_slot, NULL);
+    if (task == NULL || ++w->slot_run <= SLOT_RUN_MAX)
+        return task;
+    w->slot_run = 0;
+    sk_sched_push(w, &w->woken, task);
+    return NULL;
+}
+
+struct skua_task *sk_sched_next(struct sk_worker *w)
+{
+    struct skua_task *task;
+    if (w->budget <= 0)
+        return NULL;
+    w->budget--;
+    uint64_t turn = sk_load_relaxed(&w->counts.x_dispatches) + 1;
+    if (sk_unlikely(turn % QUEUE_TURN == 0)) {
+        task = sk_inject_pop(&w->inbox);
+        if (task == NULL)
+            task = sk_deque_pop(&w->queue);
+        if (task != NULL)
+            goto found;
+    }
+    task = take_slot(w);
+    if (task != NULL)
+        goto found;
+    task = sk_deque_pop(&w->woken);
+    if (task != NULL)
+        goto found;
+    task = sk_deque_pop(&w->queue);
+    if (task == NULL)
+        return NULL;
+found:
+    sk_store_relaxed(&w->counts.x_dispatches, turn);
+    return task;
+}
+
+/* Where task goes on; NULL: it has not started and there is no stack for it. */
+static void *context_of(struct sk_worker *w, struct skua_task *task)
+{
+    if (sk_unlikely(sk_load_relaxed(&task->x_state) == SK_TASK_NEW)) {
+        if (!sk_task_place(w, task))
+            return NULL;
+    }
+    return task->sp;
+}
+
+/* ---- switching ---- */
+
+/* Leaves self (its context goes to *save) for next, or for the worker's own context. Returns on the worker that resumes. */
+static SK_ALWAYS_INLINE struct sk_worker *jump(struct sk_worker *w, void **save, struct skua_task *next, bool dying)
+{
+    void *to = NULL, *fake = NULL;
+    while (next != NULL && (to = context_of(w, next)) == NULL)
+        next = sk_sched_next(w);
+    w->current = next;
+    if (next != NULL) {
+        sk_san_leave(&fake, dying, next->stack->low, (size_t)(next->stack->top - next->stack->low),
+                     next->stack->tsan_fiber);
+    } else {
+        to = w->sp;
+        sk_san_leave(&fake, dying, w->thread_low, w->thread_bytes, w->tsan_fiber);
+    }
+    w = sk_switch(save, to, w);
+    sk_san_arrive(fake);
+    sk_sched_arrive(w);
+    return w;
+}
+
+void sk_park(void (*commit)(struct skua_task *task, void *arg), void *arg)
+{
+    struct sk_worker *w = sk_current_worker();
+    struct skua_task *self = w->current;
+    sk_count(w->counts.x_parks);
+    self->stack->worker = w->index;
+    w->left = self;
+    w->left_commit = commit;
+    w->left_arg = arg;
+    jump(w, &self->sp, sk_sched_next(w), false);
+}
+
+static void commit_woken(struct skua_task *task, void *arg)
+{
+    (void)arg;
+    struct sk_worker *w = sk_current_worker();
+    if (!push_special(w, task))
+        sk_sched_push(w, &w->woken, task);
+}
+
+void sk_sched_give_way(void)
+{
+    struct sk_worker *w = sk_current_worker();
+    w->budget = 0;
+    sk_park(commit_woken, NULL);
+}
+
+int skua_yield(void)
+{
+    struct sk_worker *w = sk_current_worker();
+    if (sk_unlikely(w == NULL || w->current == NULL)) {
+        sched_yield();
+        return 0;
+    }
+    struct skua_task *self = w->current;
+    struct skua_task *next = sk_sched_next(w);
+    if (next != NULL || w->budget <= 0 || sk_load_relaxed(&w->inbox.x_count) != 0) {
+        if (sk_unlikely((self->flags & SK_TASK_LINKED) == 0))
+            sk_cancel_link(self);
+        if (sk_unlikely(w->chaos_migrate))
+            self->stack->worker = w->index;
+        w->left = self;
+        w->left_commit = NULL;
+        jump(w, &self->sp, next, false);
+    }
+    if (sk_unlikely(sk_load_relaxed(&self->x_cancel) != 0))
+        return sk_cancel_seen(self) ? -ECANCELED : 0;
+    return 0;
+}
+
+void sk_sched_dispatch(struct sk_worker *w, struct skua_task *task)
+{
+    if (context_of(w, task) == NULL)
+        return; /* it waits for a stack */
+    jump(w, &w->sp, task, false);
+    w->current = NULL;
+}
+
+/* On the stack that was switched to. */
+static void commit_give_stack(struct skua_task *task, void *arg)
+{
+    (void)task;
+    struct sk_worker *w = sk_current_worker();
+    sk_stack_give(&w->stacks, arg);
+    struct skua_task *starved = sk_inject_pop(&sk_runtime.starved);
+    if (sk_unlikely(starved != NULL))
+        sk_sched_submit(starved);
+}
+
+noreturn void sk_sched_leave(struct sk_worker *w, struct skua_task *next, struct sk_stack *stack)
+{
+    w->left = (struct skua_task *)(void *)stack; /* only to say that there is something to publish */
+    w->left_commit = commit_give_stack;
+    w->left_arg = stack;
+    jump(w, &w->dead_sp, next, true);
+    __builtin_unreachable();
+}
+
+/* ---- finding work ---- */
+
+/* Takes one task and moves up to half of the rest to the thief's own deque of the same kind. */
+static struct skua_task *steal_half(struct sk_worker *w, struct sk_deque *from, struct sk_deque *to)
+{
+    uint64_t share = sk_deque_len(from) / 2;
+    bool contended = true;
+    struct skua_task *first = NULL;
+    for (unsigned i = 0; i < STEAL_TRIES && contended; i++) {
+        first = sk_deque_steal(from, &contended);
+        if (first != NULL)
+            break;
+    }
+    if (first == NULL)
+        return NULL;
+    sk_count(w->counts.x_steals);
+    while (share-- > 1) {
+        struct skua_task *more = sk_deque_steal(from, &contended);
+        if (more == NULL)
+            break;
+        sk_count(w->counts.x_steals);
+        sk_sched_push(w, to, more);
+    }
+    return first;
+}
+
+static struct skua_task *steal_from(struct sk_worker *w, struct sk_worker *victim)
+{
+    struct skua_task *task = steal_half(w, &victim->woken, &w->woken);
+    if (task == NULL)
+        task = steal_half(w, &victim->queue, &w->queue);
+    if (task == NULL && sk_load_acquire(&victim->x_slot_open)) {
+        sk_store_relaxed(&victim->x_slot_open, false);
+        task = sk_xchg_acq_rel(&victim->x_slot, NULL);
+        if (task != NULL)
+            sk_count(w->counts.x_steals);
+    }
+    return task;
+}
+
+static struct skua_task *steal(struct sk_worker *w)
+{
+    unsigned n = sk_runtime.worker_count;
+    unsigned start = sk_rand_next(&w->rand) % n;
+    for (unsigned i = 0; i < n; i++) {
+        struct sk_worker *victim = &sk_runtime.workers[(start + i) % n];
+        if (victim == w)
+            continue;
+        struct skua_task *task = steal_from(w, victim);
+        if (task != NULL) {
+            sk_count(w->counts.x_dispatches);
+            return task;
+        }
+    }
+    return NULL;
+}
+
+static struct skua_task *take_injected(struct sk_worker *w)
+{
+    struct skua_task *task = sk_inject_pop(&w->inbox);
+    if (task == NULL)
+        task = sk_inject_pop(&sk_runtime.inject);
+    if (task != NULL)
+        sk_count(w->counts.x_dispatches);
+    return task;
+}
+
+void sk_sched_share_injected(struct sk_worker *w)
+{
+    for (unsigned i = 0; i < INJECT_SHARE && sk_load_relaxed(&sk_runtime.inject.x_count) != 0; i++) {
+        struct skua_task *task = sk_inject_pop(&sk_runtime.inject);
+        if (task == NULL)
+            return;
+        sk_sched_push(w, &w->queue, task);
+    }
+}
+
+struct skua_task *sk_find_work(struct sk_worker *w)
+{
+    struct skua_task *task = sk_sched_next(w);
+    if (task == NULL)
+        task = take_injected(w);
+    if (task == NULL && sk_worker_serve(w) > 0)
+        task = sk_sched_next(w);
+    if (task == NULL && sk_runtime.worker_count > 1)
+        task = steal(w);
+    return task;
+}

@@ -1,0 +1,64 @@
+/* runtime/sched.h - the two verbs, park and ready, and how a worker chooses what runs next.
+ * The way of a task here: spawned or readied -> a queue of the worker (or the slot, the inbox, the global queue) ->
+ * sk_sched_next -> sk_switch -> runs until it parks, yields or ends, and there the next one is chosen. While the batch lasts
+ * coroutines switch to each other directly; then the worker's own context serves I/O and timers (runtime/worker.c). */
+#ifndef SK_RUNTIME_SCHED_H
+#define SK_RUNTIME_SCHED_H
+
+#include <stdbool.h>
+#include <stdnoreturn.h>
+
+#include "runtime/base/atomic.h"
+#include "runtime/deque.h"
+#include "runtime/idle.h"
+#include "runtime/worker.h"
+
+struct skua_task;
+
+/* Coroutine only. Leaves the running coroutine; commit(task, arg) runs after the switch, on the stack that was switched to:
+ * what publishes the task can so be seen by nobody while it still stands on its stack. Returns when it was readied,
+ * perhaps on another worker. */
+void sk_park(void (*commit)(struct skua_task *task, void *arg), void *arg);
+
+/* Any thread. Makes a task that is parked runnable, or wakes the plain thread behind a proxy. The caller has won the
+ * right to (runtime/wait.h). */
+void sk_ready(struct skua_task *task);
+
+/* Any thread. Makes a new task runnable that may not go to the caller's own queue: it has a worker of its own, or the
+ * caller is a plain thread. */
+void sk_sched_submit(struct skua_task *task);
+
+/* Coroutine only. Gives way to the loop, and goes on after what is woken now: a closer whose batch is spent. */
+void sk_sched_give_way(void);
+
+/* Worker's context. Something to run: from its own queues, the global one, other workers; NULL: nothing to be had. */
+struct skua_task *sk_find_work(struct sk_worker *w);
+/* Worker's context. Runs task until the worker's context is switched to again. */
+void sk_sched_dispatch(struct sk_worker *w, struct skua_task *task);
+/* Owner only, from a coroutine that has ended: leaves its stack, which then goes back. */
+noreturn void sk_sched_leave(struct sk_worker *w, struct skua_task *next, struct sk_stack *stack);
+/* Owner only. Moves a share of the global queue to the worker's own. */
+void sk_sched_share_injected(struct sk_worker *w);
+/* Owner only. The next task of the worker's own queues. NULL: none, or the batch is spent. */
+struct skua_task *sk_sched_next(struct sk_worker *w);
+/* Owner only, first thing after any switch: publishes what was left. */
+void sk_sched_arrive(struct sk_worker *w);
+
+/* The deque was full. */
+void sk_sched_spill(struct sk_worker *w, struct skua_task *task);
+/* A worker sleeps and something was pushed: wake it, or see to it that the monitor does when it gets old. */
+void sk_sched_tell(struct sk_deque *q);
+
+/* Owner only. At the back of one of its deques. */
+static inline void sk_sched_push(struct sk_worker *w, struct sk_deque *q, struct skua_task *task)
+{
+    if (sk_unlikely(!sk_deque_push(q, task))) {
+        sk_sched_spill(w, task);
+        return;
+    }
+    sk_idle_light_barrier();
+    if (sk_unlikely(sk_idle_sleepers()))
+        sk_sched_tell(q);
+}
+
+#endif

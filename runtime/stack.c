@@ -1,0 +1,328 @@
+#include "runtime/stack.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "runtime/base/atomic.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/lock.h"
+#include "runtime/base/log.h"
+#include "runtime/base/mem.h"
+#include "runtime/base/sanitizer.h"
+#include "runtime/base/sys.h"
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102 /* Linux 6.13 */
+#endif
+
+enum {
+    PAGE_BYTES = 4096,
+    HEADER_BYTES = 64,
+    /* Slots of one mapping: as many VMAs for a thousand stacks as a program has anyway. */
+    SLAB_SLOTS = 64,
+    /* Stacks begin at different cache sets: with one and the same offset in their page a thousand of them would share
+     * the few sets of the first-level cache that their top frames fall into. */
+    COLOURS = 16,
+    COLOUR_BYTES = 64,
+    /* Mappings that are left to the program when guards cost one each. */
+    MAPPINGS_LEFT = 8192,
+};
+
+static_assert(sizeof(struct sk_stack) <= HEADER_BYTES, "the header has a cache line of its own");
+
+struct slab {
+    struct slab *next;
+    char *base;
+    size_t bytes;
+};
+
+static struct {
+    struct sk_lock lock;
+    size_t promised_bytes;
+    size_t slot_bytes;
+    bool guard_by_madvise;
+    long guards_left;      /* how many guards mprotect may still make */
+    long guards_max;
+    struct sk_stack *free; /* of the default size */
+    struct slab *slabs;
+    unsigned fresh; /* slots of the newest slab never used */
+    unsigned colour;
+    struct sk_log_limit said;
+} pool;
+
+static void say_no_stack(const char *what, long value, const char *remedy)
+{
+    if (sk_log_may(&pool.said, sk_clock_now(), INT64_C(60000000000)))
+        sk_log(SK_LOG_ERROR, "no stack for a coroutine: %s (%ld); %s; coroutines wait for one to come free", what, value,
+               remedy);
+}
+
+/* A kernel, or an emulator, may take the advice and guard nothing: only a fault proves the guard. */
+static bool probe_guard(void)
+{
+    bool works = false;
+    int ends[2];
+    char *page = sk_sys.mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED)
+        return false;
+    if (sk_sys.madvise(page, PAGE_BYTES, MADV_GUARD_INSTALL) == 0 && pipe2(ends, O_CLOEXEC) == 0) {
+        works = sk_sys.write(ends[1], page, 1) < 0 && errno == EFAULT;
+        sk_sys.close(ends[0]);
+        sk_sys.close(ends[1]);
+    }
+    sk_sys.munmap(page, PAGE_BYTES);
+    return works;
+}
+
+static long read_max_map_count(void)
+{
+    char text[32] = "";
+    int fd = open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        ssize_t n = sk_sys.read(fd, text, sizeof(text) - 1);
+        sk_sys.close(fd);
+        if (n > 0) {
+            long value = 0;
+            if (sscanf(text, "%ld", &value) == 1)
+                return value;
+        }
+    }
+    return 65530;
+}
+
+static size_t slot_bytes_for(size_t promised_bytes)
+{
+    size_t slot = 4 * PAGE_BYTES;
+    while (slot < 2 * promised_bytes)
+        slot *= 2;
+    return slot;
+}
+
+int sk_stack_start(size_t promised_bytes)
+{
+    static int madvise_works = -1; /* the kernel stays the same */
+    if (madvise_works < 0)
+        madvise_works = probe_guard();
+    pool.promised_bytes = promised_bytes;
+    pool.slot_bytes = slot_bytes_for(promised_bytes);
+    pool.guard_by_madvise = madvise_works == 1;
+    long maps = read_max_map_count();
+    pool.guards_max = maps > 2 * MAPPINGS_LEFT ? (maps - MAPPINGS_LEFT) / 2 : maps / 4;
+    pool.guards_left = pool.guards_max;
+    pool.free = NULL;
+    pool.fresh = 0;
+    return 0;
+}
+
+static void retire(struct sk_stack *stack)
+{
+    sk_san_fiber_free(stack->tsan_fiber);
+    sk_san_root(stack->slot, stack->slot_bytes, false);
+    sk_san_unpoison(stack->slot, stack->slot_bytes);
+}
+
+void sk_stack_stop(void)
+{
+    for (struct sk_stack *stack = pool.free; stack != NULL; stack = stack->next)
+        retire(stack);
+    while (pool.slabs != NULL) {
+        struct slab *slab = pool.slabs;
+        pool.slabs = slab->next;
+        sk_sys.munmap(slab->base, slab->bytes);
+        sk_mem_free(slab);
+    }
+    pool.free = NULL;
+    pool.fresh = 0;
+}
+
+/* Under the lock. */
+static bool add_slab_locked(void)
+{
+    size_t bytes = pool.slot_bytes * SLAB_SLOTS;
+    struct slab *slab = sk_mem_alloc(sizeof(*slab));
+    if (slab == NULL)
+        return false;
+    char *base = sk_sys.mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (base == MAP_FAILED) {
+        say_no_stack("mmap failed, bytes", (long)bytes,
+                     "raise RLIMIT_AS or vm.max_map_count, or lower SKUA_STACK_SIZE");
+        sk_mem_free(slab);
+        return false;
+    }
+    sk_sys.madvise(base, bytes, MADV_NOHUGEPAGE); /* a huge page for each stack's top would cost 2 MiB each */
+    *slab = (struct slab){ .next = pool.slabs, .base = base, .bytes = bytes };
+    pool.slabs = slab;
+    pool.fresh = SLAB_SLOTS;
+    return true;
+}
+
+/* Never silently no guard. */
+static bool install_guard(char *slot)
+{
+    if (pool.guard_by_madvise && sk_sys.madvise(slot, PAGE_BYTES, MADV_GUARD_INSTALL) == 0)
+        return true;
+    if (pool.guards_left <= 0) {
+        say_no_stack("the guards made by mprotect are at their limit", pool.guards_max, "raise vm.max_map_count");
+        return false;
+    }
+    if (sk_sys.mprotect(slot, PAGE_BYTES, PROT_NONE) != 0) {
+        say_no_stack("mprotect of the guard failed, errno", errno, "raise vm.max_map_count");
+        return false;
+    }
+    pool.guards_left--;
+    return true;
+}
+
+static struct sk_stack *make_stack(char *slot, size_t slot_bytes, size_t promised_bytes, unsigned colour)
+{
+    struct sk_stack *stack = (struct sk_stack *)(void *)(slot + slot_bytes - HEADER_BYTES);
+    *stack = (struct sk_stack){
+        .low = slot + PAGE_BYTES,
+        .top = (char *)stack - (size_t)colour * COLOUR_BYTES,
+        .promised_bytes = promised_bytes,
+        .slot_bytes = slot_bytes,
+        .slot = slot,
+        .tsan_fiber = sk_san_fiber_new(),
+    };
+    sk_san_root(slot, slot_bytes, true);
+    return stack;
+}
+
+static struct sk_stack *carve_locked(void)
+{
+    if (pool.fresh == 0 && !add_slab_locked())
+        return NULL;
+    char *slot = pool.slabs->base + (SLAB_SLOTS - pool.fresh) * pool.slot_bytes;
+    if (!install_guard(slot))
+        return NULL;
+    pool.fresh--;
+    pool.colour = (pool.colour + 1) % COLOURS;
+    return make_stack(slot, pool.slot_bytes, pool.promised_bytes, pool.colour);
+}
+
+/* A stack of a size of its own is a mapping of its own and lives as long as its coroutine. */
+static struct sk_stack *map_odd_stack(size_t promised_bytes)
+{
+    size_t slot_bytes = slot_bytes_for(promised_bytes);
+    char *slot = sk_sys.mmap(NULL, slot_bytes, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (slot == MAP_FAILED) {
+        say_no_stack("mmap failed, bytes", (long)slot_bytes, "lower stack_size or raise RLIMIT_AS");
+        return NULL;
+    }
+    sk_sys.madvise(slot, slot_bytes, MADV_NOHUGEPAGE);
+    sk_lock(&pool.lock);
+    bool guarded = install_guard(slot);
+    sk_unlock(&pool.lock);
+    if (!guarded) {
+        sk_sys.munmap(slot, slot_bytes);
+        return NULL;
+    }
+    return make_stack(slot, slot_bytes, promised_bytes, 0);
+}
+
+struct sk_stack *sk_stack_take_slow(struct sk_stack_cache *cache, size_t promised_bytes)
+{
+    if (promised_bytes != 0 && slot_bytes_for(promised_bytes) != pool.slot_bytes)
+        return map_odd_stack(promised_bytes);
+    if (cache->head != NULL) {
+        struct sk_stack *stack = cache->head;
+        cache->head = stack->next;
+        cache->count--;
+        return stack;
+    }
+    sk_lock(&pool.lock);
+    struct sk_stack *stack = pool.free;
+    if (stack != NULL)
+        pool.free = stack->next;
+    else
+        stack = carve_locked();
+    /* Some more for the next ones: one lock for many. */
+    for (unsigned i = 0; i < SK_STACK_CACHE_MAX / 2 && pool.free != NULL; i++) {
+        struct sk_stack *more = pool.free;
+        pool.free = more->next;
+        more->next = cache->head;
+        cache->head = more;
+        cache->count++;
+    }
+    sk_unlock(&pool.lock);
+    return stack;
+}
+
+/* What a coroutine touched below the top page goes back to the system. */
+static void trim(struct sk_stack *stack)
+{
+    char *page = (char *)((uintptr_t)stack & ~(uintptr_t)(PAGE_BYTES - 1));
+    sk_sys.madvise(stack->low, (size_t)(page - stack->low), MADV_DONTNEED);
+}
+
+void sk_stack_give_slow(struct sk_stack_cache *cache, struct sk_stack *stack)
+{
+    if (!sk_stack_is_default(stack)) {
+        if (!pool.guard_by_madvise) {
+            sk_lock(&pool.lock);
+            pool.guards_left++;
+            sk_unlock(&pool.lock);
+        }
+        retire(stack);
+        sk_sys.munmap(stack->slot, stack->slot_bytes);
+        return;
+    }
+    struct sk_stack *first = stack, *last = stack;
+    for (unsigned i = 0; i < SK_STACK_CACHE_MAX / 2 && cache->head != NULL; i++) {
+        trim(last);
+        last->next = cache->head;
+        last = cache->head;
+        cache->head = last->next;
+        cache->count--;
+    }
+    trim(last);
+    sk_lock(&pool.lock);
+    last->next = pool.free;
+    pool.free = first;
+    sk_unlock(&pool.lock);
+}
+
+void sk_stack_drain(struct sk_stack_cache *cache)
+{
+    while (cache->head != NULL) {
+        struct sk_stack *stack = cache->head;
+        cache->head = stack->next;
+        sk_lock(&pool.lock);
+        stack->next = pool.free;
+        pool.free = stack;
+        sk_unlock(&pool.lock);
+    }
+    cache->count = 0;
+}
+
+size_t sk_stack_default_bytes(void)
+{
+    return pool.promised_bytes;
+}
+
+bool sk_stack_is_default(const struct sk_stack *stack)
+{
+    return stack->slot_bytes == pool.slot_bytes;
+}
+
+const char *sk_stack_high_water(const struct sk_stack *stack)
+{
+    const char *page = (const char *)((uintptr_t)stack & ~(uintptr_t)(PAGE_BYTES - 1));
+    unsigned char resident;
+    while (page > stack->low && mincore((void *)(uintptr_t)(page - PAGE_BYTES), PAGE_BYTES, &resident) == 0 &&
+           (resident & 1) != 0)
+        page -= PAGE_BYTES;
+    return page;
+}
+
+bool sk_stack_guards(const struct sk_stack *stack, const void *addr)
+{
+    return (const char *)addr >= stack->slot && (const char *)addr < stack->low;
+}

@@ -1,0 +1,254 @@
+#include "runtime/wait.h"
+
+#include <errno.h>
+
+#include "runtime/base/assert.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/sys.h"
+#include "runtime/cancel.h"
+#include "runtime/driver.h"
+#include "runtime/runtime.h"
+#include "runtime/sched.h"
+#include "runtime/worker.h"
+
+static unsigned state_of(uint64_t word)
+{
+    return (unsigned)word & SK_WAIT_STATE_MASK;
+}
+
+static bool same_wait(uint64_t word, uint64_t ticket)
+{
+    return word >> SK_WAIT_EPOCH_SHIFT == ticket >> SK_WAIT_EPOCH_SHIFT;
+}
+
+static int code_of(uint64_t word)
+{
+    switch (word & SK_WAIT_REASON_MASK) {
+    case SK_WAIT_WOKEN:
+        return 0;
+    case SK_WAIT_TIMEDOUT:
+        return -ETIMEDOUT;
+    case SK_WAIT_SHUTDOWN:
+        return -ESHUTDOWN;
+    default:
+        return -ECANCELED;
+    }
+}
+
+/* ---- the waiter ---- */
+
+int sk_wait_check_deadline(skua_time dl)
+{
+    if (sk_likely(dl == SKUA_NEVER || dl == SKUA_NOW))
+        return 0;
+    return dl < sk_clock_loaded() ? -EINVAL : 0;
+}
+
+/* Publishes that a wait has begun (WT3). */
+static void publish(struct sk_wait *w, unsigned flags)
+{
+    uint64_t epoch = (sk_load_relaxed(&w->task->x_wait) >> SK_WAIT_EPOCH_SHIFT) + 1;
+    w->ticket = epoch << SK_WAIT_EPOCH_SHIFT | flags | SK_WAIT_REGISTERING;
+    (void)sk_xchg_seq_cst(&w->task->x_wait, w->ticket);
+}
+
+static void withdraw(struct sk_wait *w)
+{
+    sk_store_release(&w->task->x_wait, w->ticket & ~(uint64_t)SK_WAIT_STATE_MASK);
+}
+
+static int begin_as_coroutine(struct sk_wait *w, skua_time dl, unsigned flags)
+{
+    struct skua_task *task = w->task;
+    sk_cancel_link(task);
+    w->deadline = dl;
+    if ((flags & SK_WAIT_NOCANCEL) == 0) {
+        skua_time seen = sk_cancel_deadline(task);
+        if (seen < dl)
+            w->deadline = seen;
+    }
+    publish(w, flags);
+    int rc = 0;
+    if ((flags & SK_WAIT_NOCANCEL) == 0 && sk_unlikely(sk_load_seq_cst(&task->x_cancel) != 0) &&
+        sk_cancel_seen(task))
+        rc = -ECANCELED;
+    else if (w->deadline != SKUA_NEVER && w->deadline <= sk_clock_now())
+        rc = -ETIMEDOUT;
+    if (rc != 0)
+        withdraw(w);
+    return rc;
+}
+
+static int begin_as_thread(struct sk_wait *w, skua_time dl, unsigned flags)
+{
+    int rc = (flags & SK_WAIT_NOCANCEL) != 0 ? 0 : sk_runtime_check_wait();
+    if (rc < 0)
+        return rc;
+    if (dl != SKUA_NEVER && dl <= sk_clock_now())
+        return -ETIMEDOUT;
+    w->task = sk_task_proxy();
+    if (w->task == NULL)
+        return -ENOMEM;
+    w->deadline = dl;
+    sk_store_relaxed(&w->task->x_refs, 0u);
+    publish(w, flags);
+    /* Stop sets its state, then ends the waits of all proxies: one of the two is seen. */
+    if ((flags & SK_WAIT_NOCANCEL) == 0)
+        rc = sk_runtime_check_wait();
+    if (rc < 0)
+        withdraw(w);
+    return rc;
+}
+
+int sk_wait_begin(struct sk_wait *w, skua_time dl, unsigned flags)
+{
+    struct sk_worker *worker = sk_current_worker();
+    int rc = sk_wait_check_deadline(dl);
+    if (rc < 0)
+        return rc;
+    if (dl == SKUA_NOW)
+        return -EAGAIN;
+    if (worker != NULL && worker->current == NULL)
+        return -EPERM;
+    sk_store_relaxed(&w->timer.x_heap, NULL);
+    w->timer.slot = 0;
+    if (worker == NULL)
+        return begin_as_thread(w, dl, flags);
+    w->task = worker->current;
+    return begin_as_coroutine(w, dl, flags);
+}
+
+/* After the switch away from the waiter's stack. */
+static void commit_wait(struct skua_task *task, void *arg)
+{
+    uint64_t ticket = (uint64_t)(uintptr_t)arg;
+    uint64_t word = ticket;
+    if (sk_cas_acq_rel(&task->x_wait, &word, (ticket & ~(uint64_t)SK_WAIT_STATE_MASK) | SK_WAIT_WAITING))
+        return;
+    /* Claimed while it registered. An operation is readied by its ring's owner, after its terminal completion. */
+    if ((ticket & SK_WAIT_OP) == 0 || (word & SK_WAIT_REASON_MASK) == SK_WAIT_WOKEN)
+        sk_ready(task);
+}
+
+static void time_out(void *task, uint64_t ticket)
+{
+    sk_wait_wake(task, ticket, SK_WAIT_TIMEDOUT);
+}
+
+int sk_wait_arm(struct sk_wait *w)
+{
+    if (w->deadline == SKUA_NEVER)
+        return 0;
+    w->timer.fn = time_out;
+    w->timer.arg = w->task;
+    w->timer.word = w->ticket;
+    return sk_timer_arm(&sk_current_worker()->timers, &w->timer, w->deadline);
+}
+
+static int park_coroutine(struct sk_wait *w)
+{
+    if (w->deadline != SKUA_NEVER) {
+        int rc = sk_wait_arm(w);
+        if (rc < 0 && (w->ticket & SK_WAIT_OP) == 0 && sk_wait_abandon(w))
+            return rc;
+        if (rc < 0)
+            sk_wait_wake(w->task, w->ticket, SK_WAIT_TIMEDOUT); /* an operation that could not be ended in time is not begun */
+    }
+    sk_park(commit_wait, (void *)(uintptr_t)w->ticket);
+    if (w->deadline != SKUA_NEVER)
+        sk_timer_disarm(&w->timer);
+    return code_of(sk_load_acquire(&w->task->x_wait)); /* WT2 */
+}
+
+/* A plain thread sleeps on its proxy's x_refs, which counts nothing: 1 says that it was readied. Whoever wins the claim of a
+ * WAITING thread stores it, and that is the waker's last access; so the thread, even at its deadline, first waits for it. */
+static void sleep_until_readied(struct skua_task *proxy)
+{
+    while (sk_load_acquire(&proxy->x_refs) == 0)
+        (void)sk_sys_futex_wait(&proxy->x_refs, 0, SKUA_NEVER);
+}
+
+static void park_until(struct sk_wait *w, skua_time deadline)
+{
+    while (sk_load_acquire(&w->task->x_refs) == 0) {
+        if (sk_sys_futex_wait(&w->task->x_refs, 0, deadline) != -ETIMEDOUT)
+            continue;
+        if (sk_wait_claim(w->task, w->ticket, SK_WAIT_TIMEDOUT) == SK_WAIT_LOST)
+            sleep_until_readied(w->task);
+        return;
+    }
+}
+
+static int park_thread(struct sk_wait *w)
+{
+    uint64_t word = w->ticket;
+    uint64_t waiting = (w->ticket & ~(uint64_t)SK_WAIT_STATE_MASK) | SK_WAIT_WAITING;
+    bool is_op = (w->ticket & SK_WAIT_OP) != 0; /* its deadline is kept by the ring's owner */
+    if (sk_cas_acq_rel(&w->task->x_wait, &word, waiting))
+        park_until(w, is_op ? SKUA_NEVER : w->deadline);
+    else if (is_op && (word & SK_WAIT_REASON_MASK) != SK_WAIT_WOKEN)
+        sleep_until_readied(w->task);
+    return code_of(sk_load_acquire(&w->task->x_wait)); /* WT2 */
+}
+
+int sk_wait_park(struct sk_wait *w)
+{
+    return (w->task->flags & SK_TASK_PROXY) != 0 ? park_thread(w) : park_coroutine(w);
+}
+
+bool sk_wait_abandon(struct sk_wait *w)
+{
+    uint64_t word = w->ticket;
+    return sk_cas_acq_rel(&w->task->x_wait, &word, w->ticket & ~(uint64_t)SK_WAIT_STATE_MASK);
+}
+
+/* ---- wakers ---- */
+
+enum sk_wait_claim sk_wait_claim(struct skua_task *task, uint64_t ticket, unsigned reason)
+{
+    uint64_t word = sk_load_relaxed(&task->x_wait);
+    while (same_wait(word, ticket)) {
+        unsigned state = state_of(word);
+        if (state != SK_WAIT_REGISTERING && state != SK_WAIT_WAITING)
+            return SK_WAIT_LOST;
+        uint64_t claimed = (word & ~(uint64_t)(SK_WAIT_STATE_MASK | SK_WAIT_REASON_MASK)) | reason | SK_WAIT_CLAIMED;
+        if (sk_cas_acq_rel(&task->x_wait, &word, claimed)) /* WT1 */
+            return state == SK_WAIT_WAITING ? SK_WAIT_WON : SK_WAIT_WON_EARLY;
+    }
+    return SK_WAIT_LOST;
+}
+
+void sk_wait_finish(struct skua_task *task, enum sk_wait_claim claim)
+{
+    if (claim == SK_WAIT_WON)
+        sk_ready(task);
+}
+
+bool sk_wait_wake(struct skua_task *task, uint64_t ticket, unsigned reason)
+{
+    enum sk_wait_claim claim = sk_wait_claim(task, ticket, reason);
+    if (claim == SK_WAIT_LOST)
+        return false;
+    if ((ticket & SK_WAIT_OP) != 0 && reason != SK_WAIT_WOKEN)
+        sk_driver_cancel(task);
+    else
+        sk_wait_finish(task, claim);
+    return true;
+}
+
+void sk_wait_wake_proxy(struct skua_task *proxy)
+{
+    sk_store_release(&proxy->x_refs, 1u);
+    sk_sys_futex_wake(&proxy->x_refs, 1);
+}
+
+void sk_wait_kick(struct skua_task *task, int depth, bool stop)
+{
+    uint64_t word = sk_load_seq_cst(&task->x_wait); /* WT4 */
+    unsigned state = state_of(word);
+    if ((state != SK_WAIT_REGISTERING && state != SK_WAIT_WAITING) || (word & SK_WAIT_NOCANCEL) != 0)
+        return;
+    if (!stop && depth <= sk_load_relaxed(&task->x_shield))
+        return;
+    sk_wait_wake(task, word, SK_WAIT_CANCELLED);
+}

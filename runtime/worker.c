@@ -1,0 +1,251 @@
+#include "runtime/worker.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+
+#include <skua/runtime.h>
+
+#include "runtime/base/assert.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/mem.h"
+#include "runtime/base/sanitizer.h"
+#include "runtime/base/sys.h"
+#include "runtime/fault.h"
+#include "runtime/idle.h"
+#include "runtime/runtime.h"
+#include "runtime/sched.h"
+
+enum {
+    SPINS = 24,                /* looks at everybody's queues before it sleeps: a microsecond or two */
+    STARVED_RETRY_NS = 50000000, /* tasks without a stack are tried again, in case nobody gives one back */
+};
+
+/* Hidden, initial-exec; read through sk_current_worker alone. */
+__attribute__((visibility("hidden"), tls_model("initial-exec"))) __thread struct sk_worker *sk_tls_worker;
+
+/* ---- one look at the world ---- */
+
+/* The next batch is as long as the last one was quick: long coroutines must not keep I/O waiting for more than a slice. */
+static int32_t next_batch(struct sk_worker *w, skua_time now)
+{
+    int32_t most = (int32_t)sk_runtime.settings.batch;
+    int64_t used = w->batch - (w->budget > 0 ? w->budget : 0);
+    int64_t elapsed = now - w->served_ns;
+    if (used <= 0 || elapsed <= 0)
+        return most;
+    int64_t fit = sk_runtime.settings.slice_ns * used / elapsed;
+    return fit < 1 ? 1 : fit < most ? (int32_t)fit : most;
+}
+
+static void begin_batch(struct sk_worker *w, skua_time now, int32_t batch)
+{
+    w->batch = batch;
+    w->budget = batch;
+    w->served_ns = now;
+}
+
+unsigned sk_worker_serve(struct sk_worker *w)
+{
+    skua_time now = sk_clock_now();
+    int32_t batch = next_batch(w, now);
+    unsigned came = sk_driver_poll(w->driver);
+    if (sk_timer_first(&w->timers) <= now)
+        came += sk_timer_fire(&w->timers, now);
+    if (sk_load_relaxed(&sk_runtime.inject.x_count) != 0) {
+        sk_sched_share_injected(w);
+        came++;
+    }
+    begin_batch(w, now, batch);
+    return came;
+}
+
+/* ---- having nothing to do ---- */
+
+/* Anything that somebody may have left for this worker, or for any, before it announced sleep. */
+static bool sees_work(struct sk_worker *w)
+{
+    if (sk_load_acquire(&sk_runtime.x_quit) != 0 || sk_inject_len(&w->inbox) != 0 ||
+        sk_inject_len(&sk_runtime.inject) != 0 || sk_driver_has_mail(w->driver))
+        return true;
+    for (unsigned i = 0; i < sk_runtime.worker_count; i++) {
+        struct sk_worker *other = &sk_runtime.workers[i];
+        if (sk_deque_len(&other->woken) != 0 || sk_deque_len(&other->queue) > (other == w ? 0 : 1))
+            return true;
+    }
+    return false;
+}
+
+static skua_time wake_time(struct sk_worker *w)
+{
+    skua_time until = sk_timer_first(&w->timers);
+    if (sk_load_relaxed(&sk_runtime.starved.x_count) != 0) {
+        skua_time retry = skua_in(STARVED_RETRY_NS);
+        return retry < until ? retry : until;
+    }
+    return until;
+}
+
+static void retry_starved(void)
+{
+    struct skua_task *task;
+    for (uint32_t n = sk_load_relaxed(&sk_runtime.starved.x_count); n > 0; n--)
+        if ((task = sk_inject_pop(&sk_runtime.starved)) != NULL)
+            sk_sched_submit(task);
+}
+
+static void sleep_in_driver(struct sk_worker *w)
+{
+    sk_idle_announce(w->index, w->searching);
+    w->searching = false;
+    unsigned came = 0;
+    bool slept = !sees_work(w);
+    if (slept)
+        came = sk_driver_wait(w->driver, wake_time(w));
+    w->searching = sk_idle_leave(w->index);
+    if (slept && came == 0 && sk_load_relaxed(&sk_runtime.starved.x_count) != 0)
+        retry_starved();
+    begin_batch(w, sk_clock_now(), (int32_t)sk_runtime.settings.batch);
+    if (sk_timer_first(&w->timers) <= w->served_ns)
+        sk_timer_fire(&w->timers, w->served_ns);
+}
+
+/* Found, or gave up: it no longer counts as a searcher. Who was the last to search, and found something, sends another:
+ * there may be more. */
+static void stop_searching(struct sk_worker *w)
+{
+    w->searching = false;
+    if (sk_idle_search_end() && (sk_deque_len(&w->woken) > 0 || sk_deque_len(&w->queue) > 0))
+        sk_idle_notify_slow();
+}
+
+static struct skua_task *search(struct sk_worker *w)
+{
+    if (sk_runtime.worker_count == 1 || (!w->searching && !sk_idle_search_begin()))
+        return NULL;
+    w->searching = true;
+    for (unsigned i = 0; i < SPINS; i++) {
+        struct skua_task *task = sk_find_work(w);
+        if (task != NULL)
+            return task;
+        for (unsigned pause = 0; pause < 16; pause++)
+            sk_arch_pause();
+    }
+    return NULL;
+}
+
+/* ---- the loop ---- */
+
+/* The table of contents of the runtime: each turn serves the world when the batch is spent, finds work, runs it, or rests. */
+static void run(struct sk_worker *w)
+{
+    while (sk_load_acquire(&sk_runtime.x_quit) == 0) {
+        if (w->budget <= 0)
+            sk_worker_serve(w);
+        struct skua_task *task = sk_find_work(w);
+        if (task == NULL)
+            task = search(w);
+        if (task == NULL) {
+            sleep_in_driver(w);
+            continue;
+        }
+        if (w->searching)
+            stop_searching(w);
+        sk_sched_dispatch(w, task);
+    }
+}
+
+/* ---- the thread ---- */
+
+static void prepare_thread(struct sk_worker *w)
+{
+    char name[16];
+    snprintf(name, sizeof(name), "skua-%u", w->index);
+    pthread_setname_np(pthread_self(), name);
+    prctl(PR_SET_TIMERSLACK, 1UL); /* the default lets every sleep end 50 us late */
+    pthread_attr_t attr;
+    if (pthread_getattr_np(pthread_self(), &attr) == 0) {
+        pthread_attr_getstack(&attr, &w->thread_low, &w->thread_bytes);
+        pthread_attr_destroy(&attr);
+    }
+    w->tsan_fiber = sk_san_fiber_self();
+    sk_tls_worker = w;
+}
+
+static void report_start(int rc)
+{
+    int32_t none = 0;
+    if (rc < 0)
+        sk_cas_relaxed(&sk_runtime.x_start_failure, &none, rc);
+    if (sk_sub_acq_rel(&sk_runtime.x_starting, 1u) == 1)
+        sk_sys_futex_wake(&sk_runtime.x_starting, 1);
+}
+
+void *sk_worker_main(void *worker)
+{
+    struct sk_worker *w = worker;
+    prepare_thread(w);
+    void *alternate = sk_fault_enter_thread();
+    int rc = alternate == NULL ? -ENOMEM : sk_driver_open(&w->driver, &sk_runtime.settings, &w->io_counts);
+    report_start(rc);
+    if (rc == 0) {
+        begin_batch(w, sk_clock_now(), (int32_t)sk_runtime.settings.batch);
+        run(w);
+        sk_driver_close(w->driver);
+    }
+    sk_stack_drain(&w->stacks);
+    sk_task_drain(w);
+    sk_fault_leave_thread(alternate);
+    sk_tls_worker = NULL;
+    return NULL;
+}
+
+static int init_deque(struct sk_deque *q)
+{
+    q->slots = sk_mem_zalloc_aligned(SK_CACHELINE, SK_WORKER_DEQUE_ENTRIES * sizeof(*q->slots));
+    q->mask = SK_WORKER_DEQUE_ENTRIES - 1;
+    return q->slots != NULL ? 0 : -ENOMEM;
+}
+
+int sk_worker_init(struct sk_worker *w, unsigned index)
+{
+    w->index = index;
+    w->chaos_migrate = (sk_runtime.settings.chaos & SK_CHAOS_MIGRATE) != 0 && sk_runtime.worker_count > 1;
+    sk_rand_seed(&w->rand, index + 1);
+    sk_timer_heap_init(&w->timers);
+    return init_deque(&w->woken) < 0 || init_deque(&w->queue) < 0 ? -ENOMEM : 0;
+}
+
+void sk_worker_free(struct sk_worker *w)
+{
+    sk_mem_free(w->woken.slots);
+    sk_mem_free(w->queue.slots);
+    sk_timer_heap_free(&w->timers);
+}
+
+/* ---- for io/ and sync/ (runtime/current.h) ---- */
+
+struct skua_task *sk_current_task(void)
+{
+    struct sk_worker *w = sk_current_worker();
+    return w != NULL ? w->current : NULL;
+}
+
+struct sk_driver *sk_current_driver(void)
+{
+    struct sk_worker *w = sk_current_worker();
+    return w != NULL ? w->driver : NULL;
+}
+
+struct sk_timer_heap *sk_current_timers(void)
+{
+    struct sk_worker *w = sk_current_worker();
+    return w != NULL ? &w->timers : NULL;
+}
+
+unsigned skua_worker(void)
+{
+    struct sk_worker *w = sk_current_worker();
+    return w != NULL ? w->index : UINT32_MAX;
+}

@@ -1,0 +1,293 @@
+/* skua/io.h: every call on files, pipes, sockets. */
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/uio.h>
+
+#include "io/fd.h"
+#include "tests/unit/io/io_test.h"
+
+static int files_body(void *arg)
+{
+    char buf[16];
+    (void)arg;
+    int fd = io_file("0123456789", 10);
+    SKT_EQ(skua_read(fd, buf, 4, SKUA_NEVER), 0); /* at its end */
+    SKT_EQ(lseek(fd, 2, SEEK_SET), 2);
+    SKT_EQ(skua_read(fd, buf, 3, SKUA_NEVER), 3);
+    SKT_MEM_EQ(buf, "234", 3);
+    SKT_EQ(skua_pread(fd, buf, 16, 8, SKUA_NEVER), 2);
+    SKT_MEM_EQ(buf, "89", 2);
+    SKT_EQ(lseek(fd, 0, SEEK_CUR), 5); /* pread left it */
+    SKT_EQ(skua_write(fd, "ab", 2, SKUA_NEVER), 2);
+    SKT_EQ(skua_pwrite(fd, "X", 1, 0, SKUA_NEVER), 1);
+    SKT_EQ(skua_pread(fd, buf, 16, 0, SKUA_NEVER), 10);
+    SKT_MEM_EQ(buf, "X1234ab789", 10);
+    SKT_EQ(skua_pread(fd, buf, 1, -1, SKUA_NEVER), -EINVAL);
+    SKT_EQ(skua_pwrite(fd, buf, 1, -1, SKUA_NEVER), -EINVAL);
+    SKT_EQ(skua_read(fd, buf, 0, SKUA_NEVER), 0);
+    SKT_EQ(skua_write(fd, buf, 0, SKUA_NEVER), 0);
+    SKT_EQ(skua_poll(fd, POLLIN | POLLOUT, SKUA_NEVER), POLLIN | POLLOUT);
+    SKT_EQ(skua_close(fd), 0);
+    SKT_EQ(skua_read(fd, buf, 1, SKUA_NEVER), -EBADF);
+    SKT_EQ(skua_read(-1, buf, 1, SKUA_NEVER), -EBADF);
+    SKT_EQ(skua_read(INT_MAX, buf, 1, SKUA_NEVER), -EBADF);
+    SKT_EQ(skua_read(INT_MIN, buf, 1, SKUA_NEVER), -EBADF);
+    return 0;
+}
+
+SKT_TEST(rw, files)
+{
+    io_run(files_body, NULL, 1);
+}
+
+static int errors_body(void *arg)
+{
+    int fds[2];
+    char c = 0;
+    (void)arg;
+    io_pipe(fds);
+    SKT_EQ(skua_write(fds[0], &c, 1, SKUA_NEVER), -EBADF); /* the wrong end */
+    SKT_EQ(skua_pread(fds[0], &c, 1, 0, SKUA_NEVER), -ESPIPE);
+    SKT_EQ(skua_read(fds[0], (void *)8, 1, SKUA_NOW), -EAGAIN);
+    SKT_EQ(skua_write(fds[1], (void *)8, 1, SKUA_NEVER), -EFAULT);
+    SKT_EQ(skua_close(fds[0]), 0);
+    SKT_EQ(skua_close(fds[1]), 0);
+    int dir = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    SKT_EQ(skua_read(dir, &c, 1, SKUA_NEVER), -EISDIR);
+    SKT_EQ(skua_close(dir), 0);
+    return 0;
+}
+
+SKT_TEST(rw, errors)
+{
+    io_run(errors_body, NULL, 1);
+}
+
+static int vectors_body(void *arg)
+{
+    int fds[2];
+    char a[3], b[5];
+    struct iovec in[2] = { { a, sizeof(a) }, { b, sizeof(b) } };
+    struct iovec out[2] = { { (char[]){ "abc" }, 3 }, { (char[]){ "defg" }, 4 } };
+    (void)arg;
+    io_pipe(fds);
+    SKT_EQ(skua_writev(fds[1], out, 2, SKUA_NEVER), 7);
+    SKT_EQ(skua_readv(fds[0], in, 2, SKUA_NEVER), 7);
+    SKT_MEM_EQ(a, "abc", 3);
+    SKT_MEM_EQ(b, "defg", 4);
+    SKT_EQ(skua_readv(fds[0], in, 2, SKUA_NOW), -EAGAIN);
+    SKT_EQ(skua_writev(fds[1], out, 0, SKUA_NEVER), 0);
+    SKT_EQ(skua_writev(fds[1], out, -1, SKUA_NEVER), -EINVAL);
+    SKT_EQ(skua_readv(fds[0], in, -1, SKUA_NEVER), -EINVAL);
+    SKT_EQ(skua_readv(fds[0], in, IOV_MAX + 1, SKUA_NEVER), -EINVAL);
+    SKT_EQ(skua_close(fds[0]), 0);
+    SKT_EQ(skua_close(fds[1]), 0);
+    return 0;
+}
+
+SKT_TEST(rw, vectors)
+{
+    io_run(vectors_body, NULL, 1);
+}
+
+/* ---- The full forms. */
+
+enum { BULK = 1 << 20 };
+
+struct bulk {
+    int fd;
+    unsigned char *data;
+    size_t done;
+    int rc;
+};
+
+static int send_bulk(void *arg)
+{
+    struct bulk *b = arg;
+    b->rc = skua_write_full(b->fd, b->data, BULK, &b->done, SKUA_NEVER);
+    return 0;
+}
+
+static int full_body(void *arg)
+{
+    static unsigned char sent[BULK], got[BULK];
+    int fds[2];
+    size_t done = 99;
+    skua_scope s;
+    (void)arg;
+    for (size_t i = 0; i < BULK; i++)
+        sent[i] = (unsigned char)(i * 7 + i / 251);
+    for (int kind = 0; kind < 3; kind++) {
+        if (kind == 0)
+            io_pipe(fds);
+        else if (kind == 1)
+            io_pair(fds);
+        else
+            io_tcp_pair(fds);
+        if (kind == 2) {
+            sk_fd_set_socket(fds[0], true);
+            sk_fd_set_socket(fds[1], true);
+        }
+        struct bulk b = { fds[1], sent, 0, 99 };
+        SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
+        SKT_EQ(skua_spawn(&s, send_bulk, &b), 0);
+        memset(got, 0, BULK);
+        SKT_EQ(skua_read_full(fds[0], got, BULK, &done, SKUA_NEVER), 0);
+        SKT_EQ(done, BULK);
+        SKT_MEM_EQ(got, sent, BULK);
+        SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+        SKT_EQ(b.rc, 0);
+        SKT_EQ(b.done, BULK);
+        /* The end comes before all is there: what came is told. */
+        SKT_EQ(skua_write_full(fds[1], "abc", 3, NULL, SKUA_NEVER), 0);
+        SKT_EQ(skua_close(fds[1]), 0);
+        SKT_EQ(skua_read_full(fds[0], got, 10, &done, SKUA_NEVER), -EPIPE);
+        SKT_EQ(done, 3);
+        SKT_MEM_EQ(got, "abc", 3);
+        SKT_EQ(skua_close(fds[0]), 0);
+    }
+    return 0;
+}
+
+SKT_TEST(rw, full)
+{
+    io_run(full_body, NULL, 1);
+    io_run(full_body, NULL, 2);
+}
+
+static int full_ends_body(void *arg)
+{
+    static char big[BULK];
+    int fds[2];
+    size_t done = 99;
+    (void)arg;
+    io_pair(fds);
+    SKT_EQ(skua_read_full(fds[0], big, 0, &done, SKUA_NEVER), 0);
+    SKT_EQ(done, 0);
+    SKT_EQ(skua_write_full(fds[0], big, 0, &done, -5), -EINVAL);
+    SKT_EQ(write(fds[1], "xy", 2), 2);
+    SKT_EQ(skua_read_full(fds[0], big, 5, &done, skua_in(SKUA_MS(5))), -ETIMEDOUT);
+    SKT_EQ(done, 2);
+    SKT_EQ(skua_read_full(fds[0], big, 5, NULL, SKUA_NOW), -EAGAIN);
+    SKT_EQ(skua_write_full(fds[0], big, BULK, &done, skua_in(SKUA_MS(5))), -ETIMEDOUT);
+    SKT_BETWEEN(done, 1, BULK - 1);
+    SKT_EQ(skua_close(fds[0]), 0);
+    SKT_EQ(skua_close(fds[1]), 0);
+    return 0;
+}
+
+SKT_TEST(rw, full_ends_early)
+{
+    io_run(full_ends_body, NULL, 1);
+}
+
+/* BUGS: EINTR, SIGPIPE, short writes. Goal: a peer that has gone is an error, with the default action of SIGPIPE. */
+static int sigpipe_body(void *arg)
+{
+    int fds[2];
+    (void)arg;
+    for (int kind = 0; kind < 4; kind++) {
+        if (kind == 0)
+            io_pipe(fds);
+        else
+            io_pair(fds);
+        SKT_EQ(skua_close(fds[0]), 0);
+        ssize_t rc = kind < 2 ? skua_write(fds[1], "x", 1, SKUA_NEVER)
+                              : skua_send(fds[1], "x", 1, 0, kind == 2 ? SKUA_NEVER : SKUA_NOW);
+        SKT_EQ(rc, -EPIPE);
+        SKT_EQ(skua_close(fds[1]), 0);
+    }
+    return 0;
+}
+
+SKT_TEST(rw, sigpipe)
+{
+    void (*before)(int) = signal(SIGPIPE, SIG_DFL);
+    io_run(sigpipe_body, NULL, 1);
+    signal(SIGPIPE, before);
+}
+
+/* Goal: a plain thread's write does not raise it either. */
+SKT_TEST(rw, sigpipe_plain_thread)
+{
+    skua_config config = SKUA_CONFIG_INIT;
+    config.workers = 1;
+    void (*before)(int) = signal(SIGPIPE, SIG_DFL);
+    SKT_EQ(skua_start(&config), 0);
+    SKT_EQ(sigpipe_body(NULL), 0);
+    SKT_EQ(skua_stop(SKUA_NEVER), 0);
+    signal(SIGPIPE, before);
+}
+
+/* ---- Polling. */
+
+static int poll_body(void *arg)
+{
+    int fds[2];
+    char c;
+    (void)arg;
+    io_pair(fds);
+    SKT_EQ(skua_poll(fds[0], POLLIN | POLLOUT, SKUA_NEVER), POLLOUT);
+    SKT_EQ(skua_poll(fds[0], POLLIN, skua_in(SKUA_MS(2))), -ETIMEDOUT);
+    SKT_EQ(write(fds[1], "x", 1), 1);
+    SKT_EQ(skua_poll(fds[0], POLLIN, SKUA_NEVER), POLLIN);
+    SKT_EQ(read(fds[0], &c, 1), 1);
+    SKT_EQ(skua_close(fds[1]), 0);
+    SKT_EQ(skua_poll(fds[0], POLLIN, SKUA_NEVER) & (POLLIN | POLLHUP), POLLIN | POLLHUP);
+    SKT_EQ(skua_poll(fds[0], 0, SKUA_NEVER) & POLLHUP, POLLHUP);
+    SKT_EQ(skua_close(fds[0]), 0);
+    SKT_EQ(skua_poll(fds[0], POLLIN, SKUA_NEVER), -EBADF);
+    return 0;
+}
+
+SKT_TEST(rw, poll)
+{
+    io_run(poll_body, NULL, 1);
+}
+
+/* Goal: the hint that a number is a socket does no harm when it is something else now. */
+static int stale_hint_body(void *arg)
+{
+    int fds[2], pipes[2];
+    char buf[8];
+    (void)arg;
+    io_pair(fds);
+    sk_fd_set_socket(fds[0], true);
+    SKT_EQ(skua_read(fds[0], buf, 0, SKUA_NEVER), 0);
+    io_pipe(pipes);
+    SKT_EQ(dup2(pipes[0], fds[0]), fds[0]);
+    SKT_EQ(write(pipes[1], "abc", 3), 3);
+    SKT_EQ(skua_read(fds[0], buf, 8, SKUA_NEVER), 3);
+    SKT_FALSE(sk_fd_is_socket(fds[0]));
+    for (int i = 0; i < 2; i++) {
+        SKT_EQ(skua_close(fds[i]), 0);
+        SKT_EQ(skua_close(pipes[i]), 0);
+    }
+    return 0;
+}
+
+SKT_TEST(rw, stale_hint)
+{
+    io_run(stale_hint_body, NULL, 1);
+}
+
+/* Goal: a transfer longer than the kernel takes at once is cut, not refused. Method: /dev/zero would fill it; /dev/null
+ * takes it. */
+static int huge_body(void *arg)
+{
+    static char c;
+    (void)arg;
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    SKT_EQ(skua_write(fd, &c, (size_t)1 << 40, SKUA_NEVER), 0x7ffff000);
+    SKT_EQ(skua_read(fd, &c, 1, SKUA_NEVER), 0);
+    SKT_EQ(skua_close(fd), 0);
+    return 0;
+}
+
+SKT_TEST(rw, huge)
+{
+    io_run(huge_body, NULL, 1);
+}
