@@ -14,9 +14,10 @@ struct sk_addr {
     socklen_t len;
 };
 
-/* Parses "tcp:127.0.0.1:8080", "tcp:[::1]:8080", "tcp:[fe80::1%eth0]:8080", "unix:/run/x" (a relative path too), or
- * "unix:@name", which is in Linux's abstract namespace. NULL: out is filled in. Else what is wrong: a constant text that goes
- * on from the address, with what is expected. Any thread. */
+/* Parses "tcp:127.0.0.1:8080", "tcp:[::1]:8080", "tcp:[fe80::1%eth0]:8080", "unix:/run/x" (a
+ * relative path too), or "unix:@name", which is in Linux's abstract namespace. NULL: out is filled
+ * in. Else what is wrong: a constant text that goes on from the address, with what is expected. Any
+ * thread. */
 const char *sk_addr_parse(struct sk_addr *out, const char *text);
 
 #endif

@@ -1,5 +1,6 @@
-/* io/driver_uring.c - runtime/driver.h on io_uring: one ring, one mailbox and one eventfd per worker.
- * A completion's user_data is the address of its operation, and its low bits say what completed. */
+/* io/driver_uring.c - runtime/driver.h on io_uring: one ring, one mailbox and one eventfd per
+ * worker. A completion's user_data is the address of its operation, and its low bits say what
+ * completed. */
 #include "runtime/driver.h"
 
 #include <errno.h>
@@ -18,6 +19,7 @@
 #include "runtime/base/mem.h"
 #include "runtime/base/sys.h"
 #include "runtime/current.h"
+#include "runtime/runtime.h"
 
 enum { TAG_OP = 0, TAG_CANCEL = 1, TAG_WAKE = 2, TAG_MASK = 3 };
 
@@ -25,12 +27,20 @@ struct sk_driver {
     struct sk_ring ring;
     struct sk_driver_counts *counts;
     int wake_fd;
-    bool wake_armed;        /* a read of wake_fd is in the ring, or prepared */
-    uint64_t wake_value;    /* where that read writes to */
+    bool wake_armed;       /* a read of wake_fd is in the ring, or prepared */
+    uint64_t wake_value;   /* where that read writes to */
+    uint32_t limited;      /* limited operations in the ring */
+    struct sk_mail *turns; /* those that wait for their turn, first to last */
+    struct sk_mail *last_turn;
     /* Any thread. */
     alignas(SK_CACHELINE) _Atomic(struct sk_mail *) x_mail;
     _Atomic(uint32_t) x_wake; /* wake_fd was written and the owner has not taken it in */
 };
+
+/* Operations on files at once per ring. What is not in the page cache occupies one of the kernel's
+ * worker threads, by default four per processor; more than these only fill its queue. Operations
+ * that wait for a peer occupy none. */
+enum { LIMITED_MOST = 64 };
 
 /* How often one line says that a ring cannot be entered. */
 #define COMPLAINT_EVERY_NS SKUA_S(60)
@@ -52,8 +62,9 @@ static void count(_Atomic(uint64_t) *counter, uint64_t n)
 
 /* ---- Completions. */
 
-/* A wake that finds x_wake set writes nothing: it relies on this exchange, whose reader then looks at everything that the
- * waker published before. The read is armed again before the ring is entered next. */
+/* A wake that finds x_wake set writes nothing: it relies on this exchange, whose reader then looks
+ * at everything that the waker published before. The read is armed again before the ring is entered
+ * next. */
 static void take_wake(struct sk_driver *d)
 {
     d->wake_armed = false;
@@ -95,15 +106,18 @@ static unsigned reap(struct sk_driver *d)
 
 /* ---- Requests. */
 
-/* The kernel refuses for a reason that passes, or that nobody here can mend: not in a hot loop, and not without a word. */
-static void enter_failed(int err)
+/* The kernel refuses for a reason that passes, or that nobody here can mend: not in a hot loop, and
+ * not without a word. */
+static void enter_failed(const struct sk_driver *d, int err)
 {
     static struct sk_log_limit limit;
-    if (err == -EBUSY || err == -EAGAIN)
-        return; /* completions have to be taken out first, or memory to come free */
-    if (sk_log_may(&limit, sk_clock_now(), COMPLAINT_EVERY_NS))
-        sk_log(SK_LOG_ERROR, "io_uring_enter failed: error %d (%s); trying again", -err, strerrorname_np(-err));
-    const struct timespec ms = { 0, 1000000 };
+    bool passes = err == -EBUSY || err == -EAGAIN; /* completions to take out, or memory short */
+    if (passes && sk_ring_ready(&d->ring) > 0)
+        return;
+    if (!passes && sk_log_may(&limit, sk_clock_now(), COMPLAINT_EVERY_NS))
+        sk_log(SK_LOG_ERROR, "io_uring_enter failed: error %d (%s); trying again", -err,
+               strerrorname_np(-err));
+    const struct timespec ms = {0, 1000000};
     nanosleep(&ms, NULL);
 }
 
@@ -112,11 +126,12 @@ static void enter(struct sk_driver *d, unsigned want, skua_time until)
     count(&d->counts->x_enters, 1);
     int rc = sk_ring_enter(&d->ring, want, until);
     if (sk_unlikely(rc < 0))
-        enter_failed(rc);
+        enter_failed(d, rc);
 }
 
-/* Makes room for n requests that follow each other without a gap. Completions that the kernel wants taken out are taken out,
- * mail is not: an operation that is being armed must not be cancelled before it is. */
+/* Makes room for n requests that follow each other without a gap. Completions that the kernel wants
+ * taken out are taken out, mail is not: an operation that is being armed must not be cancelled
+ * before it is. */
 static void reserve(struct sk_driver *d, unsigned n)
 {
     while (sk_unlikely(sk_ring_room(&d->ring) < n)) {
@@ -134,7 +149,7 @@ static void fill(struct io_uring_sqe *sqe, const struct sk_op *op)
     sqe->off = op->off;
     sqe->addr = op->addr;
     sqe->len = op->len;
-    sqe->rw_flags = (int)op->flags; /* and msg_flags, accept_flags, poll32_events: they share their place */
+    sqe->rw_flags = (int)op->flags; /* msg_flags, accept_flags, poll32_events: the same place */
     sqe->user_data = (uint64_t)(uintptr_t)op | TAG_OP;
 }
 
@@ -182,16 +197,56 @@ static void arm_wake(struct sk_driver *d)
     d->wake_armed = true;
 }
 
+/* ---- Turns of limited operations. */
+
+bool sk_driver_admit(struct sk_driver *d, struct sk_mail *arm)
+{
+    if (d->limited < LIMITED_MOST) {
+        d->limited++;
+        return true;
+    }
+    arm->next = NULL;
+    if (d->turns == NULL)
+        d->turns = arm;
+    else
+        d->last_turn->next = arm;
+    d->last_turn = arm;
+    return false;
+}
+
+void sk_driver_leave(struct sk_driver *d)
+{
+    d->limited--;
+}
+
+/* Not while completions are taken out: it prepares requests. Returns how many waiters it has
+ * readied. */
+static unsigned give_turns(struct sk_driver *d)
+{
+    unsigned readied = 0;
+    while (sk_unlikely(d->turns != NULL) && d->limited < LIMITED_MOST) {
+        struct sk_mail *first = d->turns;
+        d->turns = first->next;
+        readied += sk_op_take(first);
+    }
+    return readied;
+}
+
 /* ---- Mail. */
 
 /* Any thread. */
 void sk_driver_post(struct sk_driver *d, struct sk_mail *mail)
 {
+    /* The operation ends only after its mail was taken in, so the runtime is there now; a plain thread keeps it so until it has
+     * woken the worker. */
+    bool held = sk_current_worker() == NULL && sk_runtime_hold();
     struct sk_mail *first = sk_load_relaxed(&d->x_mail);
     do
         mail->next = first;
     while (!sk_cas_seq_cst(&d->x_mail, &first, mail)); /* OP4 */
     sk_current_wake(d);
+    if (held)
+        sk_current_release();
 }
 
 bool sk_driver_has_mail(struct sk_driver *d)
@@ -233,22 +288,17 @@ unsigned sk_driver_poll(struct sk_driver *d)
         arm_wake(d);
         enter(d, 0, SKUA_NEVER);
     }
-    return n + reap(d);
+    n += reap(d);
+    return n + give_turns(d);
 }
 
-unsigned sk_driver_wait(struct sk_driver *d, skua_time until)
+void sk_driver_wait(struct sk_driver *d, skua_time until)
 {
-    bool had_mail = sk_driver_has_mail(d); /* which may have armed a timer that is due before `until` */
-    unsigned n = take_mail(d);
+    if (sk_driver_has_mail(d) || sk_ring_ready(&d->ring) > 0)
+        return;
     arm_wake(d);
-    if (had_mail || sk_ring_ready(&d->ring) > 0) {
-        enter(d, 0, SKUA_NEVER);
-    } else {
-        count(&d->counts->x_sleeps, 1);
-        enter(d, 1, until);
-    }
-    n += reap(d);
-    return n + take_mail(d);
+    count(&d->counts->x_sleeps, 1);
+    enter(d, 1, until);
 }
 
 /* ---- Opening and closing. */
@@ -257,7 +307,8 @@ int sk_driver_probe(const struct sk_settings *settings)
 {
     static _Atomic(bool) x_works;
     if (settings->io == SK_IO_EPOLL) {
-        sk_log(SK_LOG_ERROR, "SKUA_IO=epoll: this build does I/O by io_uring only: unset SKUA_IO, or set it to 'auto'");
+        sk_log(SK_LOG_ERROR, "SKUA_IO='epoll': this build does I/O by io_uring only: unset it, or "
+                             "set it to 'auto'");
         return -ENOTSUP;
     }
     if (sk_load_relaxed(&x_works))
@@ -275,8 +326,10 @@ int sk_driver_open(struct sk_driver **out, const struct sk_settings *settings,
                    struct sk_driver_counts *counts)
 {
     struct sk_driver *d = sk_mem_zalloc_aligned(SK_CACHELINE, sizeof(*d));
-    if (d == NULL)
-        return sk_ring_explain(-ENOMEM, settings->ring_entries);
+    if (d == NULL) {
+        sk_log(SK_LOG_ERROR, "no memory for a worker's I/O (%zu bytes)", sizeof(*d));
+        return -ENOMEM;
+    }
     d->counts = counts;
     /* Not O_NONBLOCK: a read in the ring would then return at once. */
     d->wake_fd = sk_sys.eventfd(0, EFD_CLOEXEC);
@@ -292,7 +345,8 @@ int sk_driver_open(struct sk_driver **out, const struct sk_settings *settings,
     return 0;
 }
 
-/* The read of the eventfd is ended first: a ring with a request in it gives its memory back much later. */
+/* The read of the eventfd is ended first: a ring with a request in it gives its memory back much
+ * later. */
 void sk_driver_close(struct sk_driver *d)
 {
     skua_time until = sk_clock_now() + SKUA_MS(100);

@@ -89,8 +89,8 @@ void sk_fd_leave(struct sk_op *op)
         sk_wait_wake(closer, ticket, SK_WAIT_WOKEN);
 }
 
-/* Claims operations of the entry, all or those that entered during a close(2), and chains what it won by the nodes that will
- * carry the mail. What it did not win is ending by itself. */
+/* Claims operations of the entry, all or those that entered during a close(2), and chains what it
+ * won by the nodes that will carry the mail. What it did not win is ending by itself. */
 static struct sk_mail *claim_ops_locked(struct sk_fd *entry, bool only_in_window)
 {
     struct sk_mail *chain = NULL;
@@ -141,8 +141,9 @@ static int close_idle_locked(struct sk_fd *entry, int fd)
     return rc;
 }
 
-/* Waits until the list is empty; w has begun, or `begun` says why it could not: then, while the runtime stops, a plain thread
- * looks again and again, for the millisecond that cancelled operations take. Returns with the lock held. */
+/* Waits until the list is empty; w has begun, or `begun` says why it could not: then, while the
+ * runtime stops, a plain thread looks again and again, for the millisecond that cancelled
+ * operations take. Returns with the lock held. */
 static void wait_until_idle(struct sk_fd *entry, struct sk_wait *w, int begun)
 {
     if (begun == 0)
@@ -151,13 +152,14 @@ static void wait_until_idle(struct sk_fd *entry, struct sk_wait *w, int begun)
     entry->closer = NULL;
     while (entry->ops != NULL) {
         sk_unlock(&entry->lock);
-        const struct timespec ms = { 0, 1000000 };
+        const struct timespec ms = {0, 1000000};
         nanosleep(&ms, NULL);
         sk_lock(&entry->lock);
     }
 }
 
-/* Whether there is nothing to close here: another closes it, or (generation not NULL) it was closed since. */
+/* Whether there is nothing to close here: another closes it, or (generation not NULL) it was closed
+ * since. */
 static bool is_gone_locked(const struct sk_fd *entry, const uint32_t *generation)
 {
     return entry->closing || (generation != NULL && entry->generation != *generation);

@@ -1,17 +1,21 @@
-/* io/fd.h - what is known of each descriptor number: the operations in flight on it, and how often it was closed.
+/* io/fd.h - what is known of each descriptor number: the operations in flight on it, and how often
+ * it was closed.
  * Owns:    struct sk_fd, all fields, under its lock.
  * Threads: any thread.
  *
- * Entries are in chunks that are allocated when first needed, never move, and stay until the process ends: whoever holds a
- * number may look it up at any time, also while a runtime stops.
+ * Entries are in chunks that are allocated when first needed, never move, and stay until the
+ * process ends: whoever holds a number may look it up at any time, also while a runtime stops.
  * Order: FD1 release CAS of a chunk's pointer -> FD2 acquire load by a finder: the chunk's zeroes.
  *
  * Closing, and what a new operation finds:
  *   open       it enters the list
- *   closing    skua_close has found operations, has claimed them and waits for the list to become empty: -EBADF
- *   `windows`  close(2) is running. The kernel gives the number free at its beginning, so that an operation that comes now may
- *              mean the dead file or one that was just opened: it enters, marked, and when close(2) has returned it is ended
- *              and tried again (is_moved): on the new file, or for -EBADF. Nothing is lost: a result that came first counts. */
+ *   closing    skua_close has found operations, has claimed them and waits for the list to become
+ *              empty: -EBADF
+ *   `windows`  close(2) is running. The kernel gives the number free at its beginning, so that an
+ *              operation that comes now may mean the dead file or one that was just opened: it
+ *              enters, marked, and when close(2) has returned it is ended and tried again
+ *              (is_moved): on the new file, or for -EBADF. Nothing is lost: a result that came
+ *              first counts. */
 #ifndef SK_IO_FD_H
 #define SK_IO_FD_H
 
@@ -25,12 +29,12 @@
 
 struct sk_fd {
     alignas(SK_CACHELINE) struct sk_lock lock;
-    uint32_t generation;     /* closings of this number by skua_close */
-    struct sk_list *ops;     /* first of those in flight; their wait.link, without a head, ended by NULL */
-    struct sk_wait *closer;  /* who waits for the list to become empty */
-    uint32_t windows;        /* calls of close(2) that run */
+    uint32_t generation;    /* closings of this number by skua_close */
+    struct sk_list *ops;    /* first of those in flight: their wait.link, ended by NULL */
+    struct sk_wait *closer; /* who waits for the list to become empty */
+    uint32_t windows;       /* calls of close(2) that run */
     bool closing;
-    _Atomic(bool) x_socket;  /* skua made it and it is a stream socket; a hint */
+    _Atomic(bool) x_socket; /* skua made it and it is a stream socket; a hint */
 };
 
 enum { SK_FD_CHUNK_SHIFT = 12, SK_FD_CHUNK = 1 << SK_FD_CHUNK_SHIFT };
@@ -57,14 +61,16 @@ int sk_fd_enter(struct sk_op *op);
 /* Takes it out again; the operation has ended. */
 void sk_fd_leave(struct sk_op *op);
 
-/* Cancels what is in flight on fd, waits for it, closes fd. What skua_close returns. May suspend. */
+/* Cancels what is in flight on fd, waits for it, closes fd. What skua_close returns. May suspend.
+ * */
 int sk_fd_close(int fd);
 /* The same if fd has not been closed by skua_close since its generation was read; else -EBADF. */
 int sk_fd_close_if(int fd, uint32_t generation);
 /* 0 and *generation, or -ENOMEM. */
 int sk_fd_generation(int fd, uint32_t *generation);
 
-/* The hint that fd is a stream socket, for which recv and send say the same as read and write and are cheaper. */
+/* The hint that fd is a stream socket, for which recv and send say the same as read and write and
+ * are cheaper. */
 void sk_fd_set_socket(int fd, bool is_socket);
 static inline bool sk_fd_is_socket(int fd)
 {
@@ -72,7 +78,8 @@ static inline bool sk_fd_is_socket(int fd)
     return entry != NULL && sk_load_relaxed(&entry->x_socket);
 }
 
-/* In a forked child: the table is the parent's, its locks may be held by threads that are not here. */
+/* In a forked child: the table is the parent's, its locks may be held by threads that are not here.
+ * */
 void sk_fd_after_fork(void);
 
 #endif

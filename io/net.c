@@ -15,13 +15,13 @@
 #include "runtime/base/log.h"
 
 enum {
-    TRANSFER_MAX = 0x7ffff000,  /* as in io/rw.c */
-    BACKLOG_MOST = 0x7fffffff,  /* the kernel cuts it to sysctl net.core.somaxconn */
+    TRANSFER_MAX = 0x7ffff000, /* as in io/rw.c */
+    BACKLOG_MOST = 0x7fffffff, /* the kernel cuts it to sysctl net.core.somaxconn */
     KNOWN_FLAGS = SKUA_NET_NAGLE | SKUA_NET_REUSEPORT | SKUA_NET_V6ONLY,
 };
 
-static ssize_t run(enum sk_op_kind kind, int fd, const void *addr, size_t n, uint64_t off, int flags,
-                   skua_time dl)
+static ssize_t run(enum sk_op_kind kind, int fd, const void *addr, size_t n, uint64_t off,
+                   int flags, skua_time dl)
 {
     struct sk_op op;
     sk_op_init(&op, kind, fd, addr, n > TRANSFER_MAX ? TRANSFER_MAX : n, off, (uint32_t)flags);
@@ -56,7 +56,8 @@ int skua_accept(int fd, struct sockaddr *sa, socklen_t *len, skua_time dl)
     return conn;
 }
 
-/* These read errno, whose address must not live across a suspension: never inlined into what may suspend. */
+/* These read errno, whose address must not live across a suspension: never inlined into what may
+ * suspend. */
 
 static __attribute__((noinline)) int socket_error(int fd)
 {
@@ -71,7 +72,8 @@ static __attribute__((noinline)) int close_quietly(int fd, int rc)
     return rc;
 }
 
-/* An O_NONBLOCK socket: TCP goes on connecting by itself; a Unix socket whose listener's backlog is full has to ask again. */
+/* An O_NONBLOCK socket: TCP goes on connecting by itself; a Unix socket whose listener's backlog is
+ * full has to ask again. */
 static int finish_connect(int fd, const struct sockaddr *sa, socklen_t len, int rc, skua_time dl)
 {
     while (rc == -EAGAIN && sa->sa_family == AF_UNIX) {
@@ -130,7 +132,8 @@ static bool is_stale(const struct sk_addr *addr)
 {
     struct stat before, after;
     const char *path = addr->un.sun_path;
-    if (addr->any.sa_family != AF_UNIX || path[0] == '\0' || lstat(path, &before) < 0 || !S_ISSOCK(before.st_mode))
+    if (addr->any.sa_family != AF_UNIX || path[0] == '\0' || lstat(path, &before) < 0 ||
+        !S_ISSOCK(before.st_mode))
         return false;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
@@ -138,7 +141,8 @@ static bool is_stale(const struct sk_addr *addr)
     bool refused = connect(fd, &addr->any, addr->len) < 0 && errno == ECONNREFUSED;
     close(fd);
     /* The same file still: not that of a program that was started a moment ago. */
-    return refused && lstat(path, &after) == 0 && after.st_ino == before.st_ino && after.st_dev == before.st_dev;
+    return refused && lstat(path, &after) == 0 && after.st_ino == before.st_ino &&
+           after.st_dev == before.st_dev;
 }
 
 static int bind_address(int fd, const struct sk_addr *addr)
@@ -153,14 +157,16 @@ static int bind_address(int fd, const struct sk_addr *addr)
     return bind(fd, &addr->any, addr->len) < 0 ? -errno : 0;
 }
 
-static __attribute__((noinline)) int open_listener(const struct sk_addr *addr, unsigned flags, int backlog)
+static __attribute__((noinline)) int open_listener(const struct sk_addr *addr, unsigned flags,
+                                                   int backlog)
 {
     int fd = open_socket(addr->any.sa_family, flags);
     if (fd < 0)
         return fd;
     int rc = 0;
     if (addr->any.sa_family != AF_UNIX)
-        rc = set_option(fd, SOL_SOCKET, SO_REUSEADDR); /* a restart need not wait for old connections */
+        rc = set_option(fd, SOL_SOCKET,
+                        SO_REUSEADDR); /* a restart need not wait for old connections */
     if (rc == 0 && (flags & SKUA_NET_REUSEPORT) != 0)
         rc = set_option(fd, SOL_SOCKET, SO_REUSEPORT);
     if (rc == 0)
@@ -180,8 +186,8 @@ static void complain(const char *text, const char *wrong)
 
 static int parse(struct sk_addr *out, const char *text, const skua_net_opts *o)
 {
-    if (text == NULL ||
-        (o != NULL && (o->size < sizeof(*o) || (o->flags & ~(unsigned)KNOWN_FLAGS) != 0 || o->backlog < 0)))
+    if (text == NULL || (o != NULL && (o->size < sizeof(*o) ||
+                                       (o->flags & ~(unsigned)KNOWN_FLAGS) != 0 || o->backlog < 0)))
         return -EINVAL;
     const char *wrong = sk_addr_parse(out, text);
     if (wrong != NULL)
@@ -191,14 +197,14 @@ static int parse(struct sk_addr *out, const char *text, const skua_net_opts *o)
 
 int skua_listen(const char *addr, const skua_net_opts *o)
 {
-    struct sk_addr parsed;
+    struct sk_addr parsed = {.len = 0};
     int rc = parse(&parsed, addr, o);
     return rc < 0 ? rc : open_listener(&parsed, o ? o->flags : 0, o ? o->backlog : 0);
 }
 
 int skua_dial(const char *addr, const skua_net_opts *o, skua_time dl)
 {
-    struct sk_addr parsed;
+    struct sk_addr parsed = {.len = 0};
     int rc = sk_wait_check_deadline(dl);
     if (rc == 0)
         rc = parse(&parsed, addr, o);

@@ -18,7 +18,8 @@
 /* Results of one try that are no results of the call. No errno is below -4095. */
 enum { TRY_AGAIN = -5000, TRY_WHEN_READY = -5001 };
 
-/* What a kind waits for when the kernel says -EAGAIN because the descriptor is O_NONBLOCK; 0: it is not repeated. */
+/* What a kind waits for when the kernel says -EAGAIN because the descriptor is O_NONBLOCK; 0: it is
+ * not repeated. */
 static const short ready_events[SK_OP_KINDS] = {
     [SK_OP_READ] = POLLIN,    [SK_OP_WRITE] = POLLOUT,   [SK_OP_READV] = POLLIN,
     [SK_OP_WRITEV] = POLLOUT, [SK_OP_RECV] = POLLIN,     [SK_OP_SEND] = POLLOUT,
@@ -32,8 +33,8 @@ static bool has_msg_flags(const struct sk_op *op)
 
 /* ---- Owner only: from the ring to the waiter. */
 
-/* OP1. Readies the waiter when nothing is left to come. A thread that is woken before it sleeps leaves at the claim itself,
- * so that comes last. */
+/* OP1. Readies the waiter when nothing is left to come. A thread that is woken before it sleeps
+ * leaves at the claim itself, so that comes last. */
 static bool settle(struct sk_op *op)
 {
     if (!op->done || op->owed != 0)
@@ -60,6 +61,8 @@ bool sk_op_complete(struct sk_op *op, int32_t res)
     op->res = res;
     op->done = true;
     op->owed--;
+    if (sk_unlikely(op->is_limited))
+        sk_driver_leave(op->driver);
     return settle(op);
 }
 
@@ -67,9 +70,8 @@ bool sk_op_cancel_complete(struct sk_op *op, int32_t res)
 {
     sk_assert(op->owed > 0);
     if (res == -ENOENT && !op->done) {
-        /* The kernel has it in hand at this moment, between two places where it looks: ask again. What is owed goes over
-         * to the mail. */
-        op->arm.is_cancel = false;
+        /* The kernel has it in hand at this moment, between two places where it looks: ask again.
+         * What is owed goes over to the mail. */
         sk_driver_post(op->driver, &op->arm);
         return false;
     }
@@ -86,6 +88,10 @@ static void send_cancel(struct sk_op *op)
 
 static void arm(struct sk_op *op)
 {
+    if (sk_unlikely(op->is_limited) && !sk_driver_admit(op->driver, &op->arm)) {
+        op->queued = true;
+        return;
+    }
     op->armed = true;
     op->owed = 1;
     if (sk_unlikely(op->at_once && !op->is_file)) {
@@ -102,6 +108,7 @@ static bool end_unarmed(struct sk_op *op, int32_t res)
 {
     op->armed = true;
     op->owed = 1;
+    op->is_limited = false; /* it was not admitted */
     return sk_op_complete(op, res);
 }
 
@@ -118,8 +125,19 @@ static bool take_plain(struct sk_op *op)
     return false;
 }
 
+static bool take_turn(struct sk_op *op)
+{
+    op->queued = false;
+    if (op->mailed)
+        return end_unarmed(op, -ECANCELED);
+    arm(op);
+    return false;
+}
+
 static bool take_arm(struct sk_op *op)
 {
+    if (op->queued)
+        return take_turn(op);
     if (!op->armed)
         return take_plain(op);
     op->owed--; /* "cancel it once more" */
@@ -155,20 +173,23 @@ void sk_driver_cancel(struct skua_task *t)
 static void reset(struct sk_op *op, struct sk_driver *d)
 {
     op->at_once = op->is_file = op->is_refused = false;
-    op->done = op->mailed = op->cancel_sent = op->armed = false;
+    op->done = op->mailed = op->cancel_sent = op->armed = op->queued = false;
     op->owed = 0;
     op->driver = d;
+    op->arm.is_cancel = false;
     op->cancel.is_cancel = true;
 }
 
-/* Regular files and block devices answer without a peer: they count as ready. Only on the way of those that may not wait. */
+/* Regular files and block devices answer without a peer: they count as ready. Only on the way of
+ * those that may not wait. */
 static __attribute__((noinline)) bool is_file(int fd)
 {
     struct stat st;
     return fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode));
 }
 
-/* The wait could not begin for `reason`: what can be done at once is done. Reasons that are no matter of time end it. */
+/* The wait could not begin for `reason`: what can be done at once is done. Reasons that are no
+ * matter of time end it. */
 static int begin_at_once(struct sk_op *op, int reason)
 {
     if (reason != -EAGAIN && reason != -ECANCELED && reason != -ETIMEDOUT)
@@ -178,15 +199,13 @@ static int begin_at_once(struct sk_op *op, int reason)
     return sk_wait_begin(&op->wait, SKUA_NEVER, SK_WAIT_OP | SK_WAIT_NOCANCEL);
 }
 
-/* The kernel's result, if it says anything of its own; else why it was ended. waited: what sk_wait_park gave; reason: why it
- * was not allowed to wait, or 0. OP3. */
+/* The kernel's result, if it says anything of its own; else why it was ended. waited: what
+ * sk_wait_park gave; reason: why it was not allowed to wait, or 0. OP3. */
 static int outcome(const struct sk_op *op, int waited, int reason)
 {
     if (sk_likely(op->res >= 0))
         return op->res;
-    if (op->res == -EAGAIN)
-        return reason < 0 ? reason : waited < 0 ? waited : TRY_WHEN_READY;
-    if (op->res != -ECANCELED && op->res != -EINTR)
+    if (op->res != -ECANCELED && op->res != -EINTR && op->res != -EAGAIN)
         return op->res;
     if (op->is_moved)
         return TRY_AGAIN;
@@ -194,7 +213,7 @@ static int outcome(const struct sk_op *op, int waited, int reason)
         return waited;
     if (reason < 0)
         return reason;
-    return op->res == -EINTR ? TRY_AGAIN : op->res;
+    return op->res == -EAGAIN ? TRY_WHEN_READY : op->res == -EINTR ? TRY_AGAIN : op->res;
 }
 
 static int try_on_worker(struct sk_op *op, struct skua_task *task, skua_time dl)
@@ -226,7 +245,6 @@ static int try_on_worker(struct sk_op *op, struct skua_task *task, skua_time dl)
 static int try_on_loan(struct sk_op *op, struct skua_task *proxy, struct sk_driver *d, skua_time dl)
 {
     reset(op, d);
-    op->arm.is_cancel = false;
     proxy->op = op;
     int reason = 0;
     int rc = sk_wait_begin(&op->wait, dl, SK_WAIT_OP);

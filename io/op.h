@@ -1,35 +1,49 @@
 /* io/op.h - an I/O operation: how a coroutine or a plain thread waits for the kernel.
  * Owns:    struct sk_op, which lives on the waiter's stack; no other file writes its state.
- * Threads: "Owner" is the worker whose ring carries the operation; it alone reads and writes the state of the second part.
+ * Threads: "Owner" is the worker whose ring carries the operation; it alone reads and writes the
+ *          state of the second part.
  *
  * States, and what moves an operation on:
- *   FRESH     the waiter fills it in, begins its wait (sk_wait_begin), enters it into its descriptor's list
- *   ARMED     sk_op_arm: an entry of the ring names it; the kernel may use the buffers; `owed` completions are to come
- *   DONE      sk_op_complete: its own, terminal completion has come, `res` is final, the buffers are the waiter's again
- *   FINISHED  settle: nothing is owed and no mail is under way: the waiter is readied and may leave the stack
- * A coroutine arms on its own worker's ring, so it is FRESH -> ARMED before it parks. A plain thread has no ring: it mails
- * the operation to a worker (sk_op_take), which becomes the owner.
+ *   FRESH     the waiter fills it in, begins its wait (sk_wait_begin), enters it into its
+ *             descriptor's list
+ *   ARMED     arm: an entry of the ring names it; the kernel may use the buffers; `owed`
+ *             completions are to come
+ *   DONE      sk_op_complete: its own, terminal completion has come, `res` is final, the buffers
+ *             are the waiter's again
+ *   FINISHED  settle: nothing is owed and no mail is under way: the waiter is readied and may leave
+ *             the stack
+ * A limited operation may stand in its driver's queue between FRESH and ARMED.
+ * A coroutine arms on its own worker's ring, so it is FRESH -> ARMED before it parks. A plain
+ * thread has no ring: it mails the operation to a worker (sk_op_take), which becomes the owner.
  *
  * Who ends the wait: one claim of the waiter's x_wait (runtime/wait.h) decides.
- *   settle claims it (SK_WAIT_WOKEN), when nothing is owed any more: nobody else will touch the operation.
- *   Somebody else claims it: a timer, a cancellation, skua_close. The winner, and nobody but the winner, calls
- *   sk_driver_cancel, which mails the operation to its owner. The owner asks the kernel to cancel it, by user_data.
+ *   settle claims it (SK_WAIT_WOKEN), when nothing is owed any more: nobody else will touch the
+ *   operation.
+ *   Or somebody else claims it: a timer, a cancellation, skua_close. The winner, and nobody but the
+ *   winner, calls sk_driver_cancel, which mails the operation to its owner. The owner asks the
+ *   kernel to cancel it, by user_data.
  *   Whoever comes second has lost for good: a ticket is good for one claim.
  * OP1: the waiter is readied by the owner alone, when
- *      (a) the terminal completion has come, so the kernel writes into no buffer that the waiter has back;
- *      (b) every cancel request made for it has completed, so none names an address that is used again;
- *      (c) if somebody else won the claim, his mail has been drained: his last access to the operation is the push.
+ *      (a) the terminal completion has come, so the kernel writes into no buffer that the waiter
+ *          has back;
+ *      (b) every cancel request made for it has completed, so none names an address that is used
+ *          again;
+ *      (c) if somebody else won the claim, his mail has been drained: his last access to the
+ *          operation is the push.
  *      (a) is `done`, (b) is `owed` == 0, (c) is `mailed`.
- * OP2: who won the claim may use the operation until he pushes the mail, because of (c); who lost must not touch it, but for
- *      skua_close, which holds the lock of the list that the operation is in.
- * OP3: the result is the kernel's where it shows an effect or an error of its own: bytes that came before the cancel are
- *      returned. Only -ECANCELED and -EINTR are replaced by the reason for which the wait was ended.
+ * OP2: who won the claim may use the operation until he pushes the mail, because of (c); who lost
+ *      must not touch it, but for skua_close, which holds the lock of the list that the operation
+ *      is in.
+ * OP3: the result is the kernel's where it shows an effect or an error of its own: bytes that came
+ *      before the cancel are returned. Only -ECANCELED, -EINTR and -EAGAIN are replaced by the
+ *      reason for which the wait was ended.
  *
- * A call that may not wait (SKUA_NOW, cancelled, past its deadline) arms the operation and its cancel request together: the
- * kernel tries it, and what cannot be done at once is cancelled in the same system call. Regular files count as ready: they
- * are armed without the cancel.
- * Order: OP4 seq_cst push of the mail -> OP5 acquire exchange by the owner: what was written to the operation before. What the
- *        owner wrote reaches the waiter through the claim or sk_ready (runtime/wait.h). */
+ * A call that may not wait (SKUA_NOW, cancelled, past its deadline) arms the operation and its
+ * cancel request together: the kernel tries it, and what cannot be done at once is cancelled in the
+ * same system call. Regular files count as ready: they are armed without the cancel.
+ * Order: OP4 seq_cst push of the mail -> OP5 acquire exchange by the owner: what was written to the
+ *        operation before. What the owner wrote reaches the waiter through the claim or sk_ready
+ *        (runtime/wait.h). */
 #ifndef SK_IO_OP_H
 #define SK_IO_OP_H
 
@@ -61,7 +75,8 @@ enum sk_op_kind {
     SK_OP_KINDS
 };
 
-/* A node in a driver's mail: an intrusive stack that anybody pushes to and the owner takes as a whole. */
+/* A node in a driver's mail: an intrusive stack that anybody pushes to and the owner takes as a
+ * whole. */
 struct sk_mail {
     struct sk_mail *next;
     bool is_cancel; /* of the operation's two nodes, which one this is */
@@ -77,25 +92,30 @@ struct sk_op {
     uint32_t flags;
     int fd;
     uint8_t kind;
+    bool is_limited; /* occupies a thread of the kernel: so many at once in a ring, others queue */
 
     /* Set by the waiter before the operation is armed or mailed. */
     bool at_once;    /* it may not wait: to be cancelled as soon as it was tried */
-    bool is_file;    /* a regular file or a block device: completes by itself, is never cancelled by at_once */
+    bool is_file;    /* of a regular file or block device: at_once waits for it all the same */
     bool is_refused; /* may not be armed: `res` says why; a plain thread's only */
 
     /* Owner only, from the moment it is armed or mailed until the waiter is readied. */
     bool armed;       /* a request was made for it, or it was ended without one */
+    bool queued;      /* waits for its turn among those that are limited */
     bool done;        /* the terminal completion has come */
     bool mailed;      /* the mail of who won the claim was drained */
     bool cancel_sent; /* a cancel request was made */
-    uint8_t owed;     /* completions to come, of it and of its cancel requests; and mail that the owner sent itself */
-    bool in_window;   /* io/fd.c, under the entry's lock: entered while the descriptor was being closed */
-    bool is_moved;    /* io/fd.c: ended only because its number was being closed: to be tried again */
+    uint8_t owed;     /* to come: completions of it and its cancel requests, mail to oneself */
+
+    /* io/fd.c, under the lock of its list. */
+    bool in_window; /* entered while close(2) ran */
+    bool is_moved;  /* ended only because its number was being closed: to be tried again */
+
     int32_t res;
 
     struct sk_driver *driver; /* on whose ring it is */
     struct sk_fd *entry;      /* of fd */
-    struct sk_mail arm;       /* "arm me", from a plain thread; later "cancel it once more", from the owner to itself */
+    struct sk_mail arm;       /* "arm me"; once armed, "cancel it once more", from its owner */
     struct sk_mail cancel;    /* "cancel it", from who won the claim */
 };
 
@@ -109,26 +129,36 @@ static inline void sk_op_init(struct sk_op *op, enum sk_op_kind kind, int fd, co
     op->flags = flags;
     op->fd = fd;
     op->kind = (uint8_t)kind;
+    op->is_limited = false;
 }
 
-/* Coroutine or plain thread. Carries the operation out and waits for it until dl: what the kernel gave, or -EINVAL (dl),
- * -EAGAIN, -ETIMEDOUT, -ECANCELED, -EBADF (being closed), -ENOMEM, -EPERM, -ESHUTDOWN, -EOWNERDEAD. */
+/* Coroutine or plain thread. Carries the operation out and waits for it until dl: what the kernel
+ * gave, or -EINVAL (dl), -EAGAIN, -ETIMEDOUT, -ECANCELED, -EBADF (being closed), -ENOMEM, -EPERM,
+ * -ESHUTDOWN, -EOWNERDEAD. */
 ssize_t sk_op_run(struct sk_op *op, skua_time dl);
 
-/* Owner only; what a driver reports. The operation may be gone after each of them. They return whether a waiter was readied. */
+/* Owner only; what a driver reports. The operation may be gone after each of them. They return
+ * whether a waiter was readied. */
 bool sk_op_complete(struct sk_op *op, int32_t res);
 bool sk_op_cancel_complete(struct sk_op *op, int32_t res);
 bool sk_op_take(struct sk_mail *mail);
 
 /* What op.c needs from the driver; io/driver_uring.c. */
 
+/* Owner only. Whether one more limited operation may be armed now. No: it is queued by its `arm`
+ * node, which sk_op_take gets when it is its turn. Each yes is answered by one sk_driver_leave at
+ * its completion. */
+bool sk_driver_admit(struct sk_driver *d, struct sk_mail *arm);
+void sk_driver_leave(struct sk_driver *d);
 /* Owner only. Prepares the request; it is submitted before the worker sleeps. */
 void sk_driver_arm(struct sk_driver *d, const struct sk_op *op);
-/* Owner only. Prepares the request and behind it its cancel request, so that no other enters between them. */
+/* Owner only. Prepares the request and behind it its cancel request, so that no other enters
+ * between them. */
 void sk_driver_arm_at_once(struct sk_driver *d, const struct sk_op *op);
 /* Owner only. Prepares a request that cancels op by its address. */
 void sk_driver_arm_cancel(struct sk_driver *d, const struct sk_op *op);
-/* Any thread. Pushes mail and wakes the owner if it sleeps; the push is the last access to the operation. */
+/* Any thread. Pushes mail and wakes the owner if it sleeps; the push is the last access to the
+ * operation. */
 void sk_driver_post(struct sk_driver *d, struct sk_mail *mail);
 
 #endif

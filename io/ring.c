@@ -22,33 +22,34 @@
 #endif
 
 enum {
-    CQ_FACTOR = 4,           /* completions that find room, per submission entry; more overflow, and nothing is lost */
-    RING_BURST = 20,         /* IO_LOCAL_TW_DEFAULT_MAX: what one enter delivers at most */
+    CQ_FACTOR = 4,   /* room for completions per submission entry; what overflows is not lost */
+    RING_BURST = 20, /* what one enter delivers at most: the kernel's IO_LOCAL_TW_DEFAULT_MAX */
     ENTRIES_MIN = 4,
     MEMLOCK_PATIENCE_MS = 1000, /* the kernel returns the charge of a closed ring late */
     MEMLOCK_PAUSE_MS = 2,
 };
 
-#define NEEDED_FEATURES                                                                            \
-    (IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_RW_CUR_POS |                     \
+#define NEEDED_FEATURES                                                        \
+    (IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_RW_CUR_POS | \
      IORING_FEAT_FAST_POLL | IORING_FEAT_EXT_ARG)
 
-/* From the best to the plainest. The first spares the running thread every interrupt: a fifth of an echo's CPU time. */
+/* From the best to the plainest. The first spares the running thread every interrupt: a fifth of an
+ * echo's CPU time. */
 static const struct {
     unsigned flags;
     const char *lacks;
 } levels[] = {
-    { IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
-          IORING_SETUP_SUBMIT_ALL,
-      NULL },
-    { IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,
-      "IORING_SETUP_DEFER_TASKRUN (Linux 6.1)" },
-    { IORING_SETUP_SUBMIT_ALL, "IORING_SETUP_COOP_TASKRUN (Linux 5.19)" },
-    { 0, "IORING_SETUP_SUBMIT_ALL (Linux 5.18)" },
+    {IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
+         IORING_SETUP_SUBMIT_ALL,
+     NULL},
+    {IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,
+     "IORING_SETUP_DEFER_TASKRUN (Linux 6.1)"},
+    {IORING_SETUP_SUBMIT_ALL, "IORING_SETUP_COOP_TASKRUN (Linux 5.19)"},
+    {0, "IORING_SETUP_SUBMIT_ALL (Linux 5.18)"},
 };
 enum { LEVELS = sizeof(levels) / sizeof(levels[0]) };
 
-static _Atomic(unsigned) x_level;       /* the best one that this kernel has taken or may take */
+static _Atomic(unsigned) x_level; /* the best one that this kernel has taken or may take */
 static _Atomic(bool) x_told_level;
 static _Atomic(bool) x_told_smaller;
 
@@ -94,7 +95,7 @@ static int setup_patiently(struct sk_ring *r, uint32_t entries)
         int rc = setup_by_level(r, entries);
         if (rc != -ENOMEM || sk_clock_now() >= until)
             return rc;
-        const struct timespec pause = { 0, SKUA_MS(MEMLOCK_PAUSE_MS) };
+        const struct timespec pause = {0, SKUA_MS(MEMLOCK_PAUSE_MS)};
         nanosleep(&pause, NULL);
     }
 }
@@ -124,8 +125,9 @@ int sk_ring_open(struct sk_ring *r, uint32_t entries)
         return rc;
     if (n < wanted && !sk_xchg_acq_rel(&x_told_smaller, true))
         sk_log(SK_LOG_WARN,
-               "io_uring: the memory lock limit (RLIMIT_MEMLOCK, %llu bytes) has no room for a ring of %u entries, using %u: "
-               "raise it (ulimit -l, LimitMEMLOCK=) or set SKUA_RING_ENTRIES or SKUA_WORKERS lower",
+               "io_uring: the memory lock limit (RLIMIT_MEMLOCK, %llu bytes) has no room for a "
+               "ring of %u entries, using %u: raise it (ulimit -l, LimitMEMLOCK=) or set "
+               "SKUA_RING_ENTRIES or SKUA_WORKERS lower",
                memlock_bytes(), wanted, n);
     /* The ring is not registered by all kernels, and then works by its descriptor. */
     if (io_uring_register_ring_fd(&r->uring) == 1) {
@@ -135,7 +137,7 @@ int sk_ring_open(struct sk_ring *r, uint32_t entries)
         r->enter_fd = r->uring.ring_fd;
     }
     for (uint32_t i = 0; i < r->entries; i++)
-        r->uring.sq.array[i] = i; /* entry i is always at place i: written once, not at every submission */
+        r->uring.sq.array[i] = i; /* entry i is always at place i: written once, here */
     return 0;
 }
 
@@ -164,22 +166,24 @@ static void explain_refusal(int err)
         sk_log(SK_LOG_ERROR,
                "io_uring is not permitted: sysctl kernel.io_uring_disabled is %d: as root, run "
                "'sysctl kernel.io_uring_disabled=0'%s",
-               disabled, disabled == 1 ? ", or add this user to the group in kernel.io_uring_group" : "");
+               disabled,
+               disabled == 1 ? ", or add this user to the group in kernel.io_uring_group" : "");
     else
         sk_log(SK_LOG_ERROR,
-               "io_uring is not permitted (%s): a seccomp filter forbids it, as container runtimes do by default: allow "
-               "io_uring_setup, io_uring_enter and io_uring_register (Docker: --security-opt seccomp=FILE)",
+               "io_uring is not permitted (%s): a seccomp filter forbids it, as container runtimes "
+               "do by default: allow io_uring_setup, io_uring_enter and io_uring_register (Docker: "
+               "--security-opt seccomp=FILE)",
                err == -EACCES ? "EACCES" : "EPERM");
 }
 
 static void explain_files(int err)
 {
-    struct rlimit limit = { 0, 0 };
+    struct rlimit limit = {0, 0};
     getrlimit(RLIMIT_NOFILE, &limit);
     if (err == -EMFILE)
         sk_log(SK_LOG_ERROR,
-               "io_uring: no descriptor is left (RLIMIT_NOFILE, %llu): raise it (ulimit -n, LimitNOFILE=); each worker "
-               "needs two",
+               "io_uring: no descriptor is left (RLIMIT_NOFILE, %llu): raise it (ulimit -n, "
+               "LimitNOFILE=); each worker needs two",
                (unsigned long long)limit.rlim_cur);
     else
         sk_log(SK_LOG_ERROR, "io_uring: the system has no file left: raise sysctl fs.file-max");
@@ -193,7 +197,8 @@ int sk_ring_explain(int err, uint32_t entries)
         explain_refusal(err);
         return -ENOTSUP;
     case -ENOSYS:
-        sk_log(SK_LOG_ERROR, "io_uring: this kernel has none (ENOSYS): run on Linux 5.11 or later with CONFIG_IO_URING");
+        sk_log(SK_LOG_ERROR, "io_uring: this kernel has none (ENOSYS): run on Linux 5.11 or later "
+                             "with CONFIG_IO_URING");
         return -ENOTSUP;
     case -EINVAL:
     case -ENOTSUP:
@@ -201,8 +206,9 @@ int sk_ring_explain(int err, uint32_t entries)
         return -ENOTSUP;
     case -ENOMEM:
         sk_log(SK_LOG_ERROR,
-               "io_uring: no memory for a ring of %u entries: raise the memory lock limit (RLIMIT_MEMLOCK, %llu bytes: ulimit "
-               "-l, LimitMEMLOCK=) or set SKUA_RING_ENTRIES or SKUA_WORKERS lower",
+               "io_uring: no memory for a ring of %u entries: raise the memory lock limit "
+               "(RLIMIT_MEMLOCK, %llu bytes: ulimit -l, LimitMEMLOCK=) or set SKUA_RING_ENTRIES or "
+               "SKUA_WORKERS lower",
                entries, memlock_bytes());
         return err;
     case -EMFILE:
@@ -210,13 +216,14 @@ int sk_ring_explain(int err, uint32_t entries)
         explain_files(err);
         return err;
     default:
-        sk_log(SK_LOG_ERROR, "io_uring: cannot set up a ring of %u entries: error %d (%s)", entries, -err,
-               strerrorname_np(-err));
+        sk_log(SK_LOG_ERROR, "io_uring: cannot set up a ring of %u entries: error %d (%s)", entries,
+               -err, strerrorname_np(-err));
         return err;
     }
 }
 
-static int wait_arg(struct io_uring_getevents_arg *arg, struct __kernel_timespec *ts, skua_time until)
+static int wait_arg(struct io_uring_getevents_arg *arg, struct __kernel_timespec *ts,
+                    skua_time until)
 {
     skua_time left = until - sk_clock_now();
     if (left <= 0)
@@ -247,7 +254,8 @@ int sk_ring_enter(struct sk_ring *r, unsigned want, skua_time until)
     }
     io_uring_smp_store_release(sq->ktail, sq->sqe_tail);
     unsigned before = *r->uring.cq.ktail;
-    int rc = io_uring_enter2((unsigned)r->enter_fd, sk_ring_prepared(r), want, flags, extra, extra_size);
+    int rc =
+        io_uring_enter2((unsigned)r->enter_fd, sk_ring_prepared(r), want, flags, extra, extra_size);
     unsigned came = IO_URING_READ_ONCE(*r->uring.cq.ktail) - before;
     r->more = came >= RING_BURST;
     return rc >= 0 || rc == -ETIME || rc == -EINTR ? 0 : rc;

@@ -1,8 +1,8 @@
 /* io/ring.h - one io_uring: set up, entered, and read without a system call where that can be.
  * Owns:    struct sk_ring.
  * Threads: the thread that opened it, alone (IORING_SETUP_SINGLE_ISSUER).
- * With IORING_SETUP_DEFER_TASKRUN completions show only after an enter that asks for events; IORING_SQ_TASKRUN says that
- * there are some, and one enter delivers at most RING_BURST of them. */
+ * With IORING_SETUP_DEFER_TASKRUN completions show only after an enter that asks for events;
+ * IORING_SQ_TASKRUN says that there are some, and one enter delivers at most RING_BURST of them. */
 #ifndef SK_IO_RING_H
 #define SK_IO_RING_H
 
@@ -18,22 +18,23 @@ struct sk_ring {
     struct io_uring uring;
     int enter_fd;
     unsigned enter_flags;
-    uint32_t entries;   /* submission entries */
-    bool more;          /* the last enter left completions behind, perhaps */
+    uint32_t entries; /* submission entries */
+    bool more;        /* the last enter left completions behind, perhaps */
 };
 
-/* Flags that the kernel took, tried from the best to the plainest; told once when they are not the best. 0, or a negative
- * errno. `entries` is rounded up to a power of two, and made smaller where the memory lock limit leaves no choice. Says
- * nothing when it fails: sk_ring_explain does. */
+/* Flags that the kernel took, tried from the best to the plainest; told once when they are not the
+ * best. 0, or a negative errno. `entries` is rounded up to a power of two, and made smaller where
+ * the memory lock limit leaves no choice. Says nothing when it fails: sk_ring_explain does. */
 int sk_ring_open(struct sk_ring *r, uint32_t entries);
 void sk_ring_close(struct sk_ring *r);
 
-/* Prints the line that names cause and remedy of a failure of sk_ring_open. Returns what the program is told: -ENOTSUP where
- * this system has no io_uring for us, else err. */
+/* Prints the line that names cause and remedy of a failure of sk_ring_open. Returns what the
+ * program is told: -ENOTSUP where this system has no io_uring for us, else err. */
 int sk_ring_explain(int err, uint32_t entries);
 
-/* Submits what is prepared, and waits for `want` (0 or 1) completions until `until`. 0; or -EBUSY, -EAGAIN: the kernel takes
- * no more until completions are taken out; or another negative errno that the kernel gave. */
+/* Submits what is prepared, and waits for `want` (0 or 1) completions until `until`. 0; or -EBUSY,
+ * -EAGAIN: the kernel takes no more until completions are taken out; or another negative errno that
+ * the kernel gave. */
 int sk_ring_enter(struct sk_ring *r, unsigned want, skua_time until);
 
 /* Free submission entries. */

@@ -7,27 +7,31 @@
 #include "io/fd.h"
 #include "io/op.h"
 
-/* What one call transfers at most, as in the kernel's read(2) and write(2): INT_MAX, down to a page. */
+/* What one call transfers at most, as in the kernel's read(2) and write(2): INT_MAX, down to a
+ * page. */
 enum { TRANSFER_MAX = 0x7ffff000 };
 
-static const uint64_t OWN_POSITION = UINT64_MAX;
+/* The offset that means the file's own position. */
+#define OWN_POSITION UINT64_MAX
 
 static size_t clamp(size_t n)
 {
     return n > TRANSFER_MAX ? TRANSFER_MAX : n;
 }
 
-static ssize_t run(enum sk_op_kind kind, int fd, const void *addr, size_t n, uint64_t off, skua_time dl)
+static ssize_t run(enum sk_op_kind kind, int fd, const void *addr, size_t n, uint64_t off,
+                   skua_time dl)
 {
     struct sk_op op;
     sk_op_init(&op, kind, fd, addr, n, off, 0);
     return sk_op_run(&op, dl);
 }
 
-/* recv and send say the same on a stream socket and cost less. The hint is wrong when the number was closed by close(2) and
- * is something else now: then it is taken back. A read or write of nothing asks for nothing, but recv would wait. */
-static ssize_t run_stream(enum sk_op_kind plain, enum sk_op_kind socket, int fd, const void *buf, size_t n,
-                          skua_time dl)
+/* recv and send say the same on a stream socket and cost less. The hint is wrong when the number
+ * was closed by close(2) and is something else now: then it is taken back. A read or write of
+ * nothing asks for nothing, but recv would wait. */
+static ssize_t run_stream(enum sk_op_kind plain, enum sk_op_kind socket, int fd, const void *buf,
+                          size_t n, skua_time dl)
 {
     if (sk_fd_is_socket(fd) && n > 0) {
         ssize_t rc = run(socket, fd, buf, clamp(n), 0, dl);
@@ -48,20 +52,26 @@ ssize_t skua_write(int fd, const void *buf, size_t n, skua_time dl)
     return run_stream(SK_OP_WRITE, SK_OP_SEND, fd, buf, n, dl);
 }
 
-/* On what cannot seek io_uring ignores the offset, where pread(2) says -ESPIPE. Apart, because it reads errno, whose address
- * must not live across a suspension. */
+/* On what cannot seek io_uring ignores the offset, where pread(2) says -ESPIPE. Apart, because it
+ * reads errno, whose address must not live across a suspension. */
 static __attribute__((noinline)) int check_seekable(int fd)
 {
     return lseek(fd, 0, SEEK_CUR) < 0 ? -errno : 0;
 }
 
 /* An offset of -1 would mean the file's own position. */
-static ssize_t run_at(enum sk_op_kind kind, int fd, const void *buf, size_t n, off_t off, skua_time dl)
+static ssize_t run_at(enum sk_op_kind kind, int fd, const void *buf, size_t n, off_t off,
+                      skua_time dl)
 {
     int rc = off < 0 ? -EINVAL : sk_wait_check_deadline(dl);
     if (rc == 0)
         rc = check_seekable(fd);
-    return rc < 0 ? rc : run(kind, fd, buf, clamp(n), (uint64_t)off, dl);
+    if (rc < 0)
+        return rc;
+    struct sk_op op;
+    sk_op_init(&op, kind, fd, buf, clamp(n), (uint64_t)off, 0);
+    op.is_limited = true;
+    return sk_op_run(&op, dl);
 }
 
 ssize_t skua_pread(int fd, void *buf, size_t n, off_t off, skua_time dl)

@@ -1,8 +1,9 @@
 /* io/serve.c - skua_serve: the accept loop, its limits, and its end.
- * The caller accepts; connections run in a scope that is opened inside a shield, so that what ends the accepting does not
- * reach them: they have the drain time to finish.
- * A connection that ends while the loop waits for one to end tells it so: SV1 it counts itself out, then looks at x_waiting;
- * SV2 the loop sets x_waiting, then looks at the count (both seq_cst: one of the two sees the other). */
+ * The caller accepts; connections run in a scope that is opened inside a shield, so that what ends
+ * the accepting does not reach them: they have the drain time to finish.
+ * A connection that ends while the loop waits for one to end tells it so: SV1 it counts itself out,
+ * then looks at x_waiting; SV2 the loop sets x_waiting, then looks at the count (both seq_cst: one
+ * of the two sees the other). */
 #include <skua/net.h>
 
 #include <errno.h>
@@ -20,10 +21,10 @@
 #include "runtime/current.h"
 #include "runtime/wait.h"
 
-#define DRAIN_DEFAULT_NS      SKUA_S(5)
-#define SHORTAGE_PAUSE_NS     SKUA_MS(100) /* a descriptor may come free anywhere in the system: look again */
-#define TRANSIENT_PAUSE_NS    SKUA_MS(10)
-#define COMPLAINT_EVERY_NS    SKUA_S(60)
+#define DRAIN_DEFAULT_NS   SKUA_S(5)
+#define SHORTAGE_PAUSE_NS  SKUA_MS(100) /* one may come free anywhere in the system */
+#define TRANSIENT_PAUSE_NS SKUA_MS(10)
+#define COMPLAINT_EVERY_NS SKUA_S(60)
 
 enum { TRANSIENTS_IN_A_ROW = 16 };
 
@@ -101,24 +102,25 @@ static int wait_for_place(struct serve *s)
 static void complain(int err)
 {
     static struct sk_log_limit limit;
-    struct rlimit files = { 0, 0 };
+    struct rlimit files = {0, 0};
     if (!sk_log_may(&limit, sk_clock_now(), COMPLAINT_EVERY_NS))
         return;
     switch (err) {
     case -EMFILE:
         getrlimit(RLIMIT_NOFILE, &files);
         sk_log(SK_LOG_WARN,
-               "accept: no descriptor is left (RLIMIT_NOFILE, %llu): connections wait until one is closed; raise it (ulimit "
-               "-n, LimitNOFILE=) or set max_conns",
+               "accept: no descriptor is left (RLIMIT_NOFILE, %llu): connections wait until one is "
+               "closed; raise it (ulimit -n, LimitNOFILE=) or set max_conns",
                (unsigned long long)files.rlim_cur);
         break;
     case -ENFILE:
-        sk_log(SK_LOG_WARN, "accept: the system has no file left (sysctl fs.file-max): connections wait until one is "
-                            "closed; raise it");
+        sk_log(SK_LOG_WARN, "accept: the system has no file left (sysctl fs.file-max): connections "
+                            "wait until one is closed; raise it");
         break;
     default:
-        sk_log(SK_LOG_WARN, "accept: no memory for one more connection (%s): connections wait; give the machine or the "
-                            "cgroup more, or set max_conns",
+        sk_log(SK_LOG_WARN,
+               "accept: no memory for one more connection (%s): connections wait; give the machine "
+               "or the cgroup more, or set max_conns",
                strerrorname_np(-err));
     }
 }
@@ -151,10 +153,11 @@ static enum verdict judge(int err)
     }
 }
 
-/* Takes fd over, in every case. A connection that cannot be started for lack of memory is kept until it can. */
+/* Takes fd over, in every case. A connection that cannot be started for lack of memory is kept
+ * until it can. */
 static int start_conn(struct serve *s, int fd)
 {
-    struct conn c = { .serve = s, .fd = fd };
+    struct conn c = {.serve = s, .fd = fd};
     for (;;) {
         int rc = sk_fd_generation(fd, &c.generation);
         if (rc == 0) {
@@ -204,7 +207,8 @@ static int accept_all(struct serve *s)
 /* Connections may go on for the drain time; then they are cancelled and waited for. */
 static void drain(struct serve *s, int64_t drain_ns)
 {
-    skua_time until = drain_ns < 0 ? SKUA_NOW : skua_in(drain_ns == 0 ? DRAIN_DEFAULT_NS : drain_ns);
+    skua_time until =
+        drain_ns < 0 ? SKUA_NOW : skua_in(drain_ns == 0 ? DRAIN_DEFAULT_NS : drain_ns);
     if (skua_scope_close(&s->conns, until) != -EBUSY)
         return;
     skua_scope_cancel(&s->conns);
@@ -239,7 +243,8 @@ static int serve_called(void *arg)
 int skua_serve(skua_scope *scope, int listen_fd, int (*conn)(int fd, void *), void *arg,
                const skua_serve_opts *o, skua_time dl)
 {
-    if (conn == NULL || sk_wait_check_deadline(dl) < 0 || (o != NULL && (o->size < sizeof(*o) || o->flags != 0)))
+    if (conn == NULL || sk_wait_check_deadline(dl) < 0 ||
+        (o != NULL && (o->size < sizeof(*o) || o->flags != 0)))
         return -EINVAL;
     struct serve s = {
         .conn = conn,
@@ -249,7 +254,7 @@ int skua_serve(skua_scope *scope, int listen_fd, int (*conn)(int fd, void *), vo
         .dl = dl,
         .freed = SKUA_EVENT_INIT,
     };
-    struct call call = { .serve = &s, .drain_ns = o ? o->drain_ns : 0 };
+    struct call call = {.serve = &s, .drain_ns = o ? o->drain_ns : 0};
     if (sk_current_worker() != NULL)
         return serve_here(call.serve, call.drain_ns);
     if (scope != SKUA_SCOPE_ROOT)

@@ -107,6 +107,12 @@ bool sk_cancel_seen(const struct skua_task *task)
     return false;
 }
 
+bool sk_cancel_seen_exactly(struct skua_task *task)
+{
+    sk_cancel_link(task);
+    return sk_cancel_seen(task);
+}
+
 skua_time sk_cancel_deadline(const struct skua_task *task)
 {
     int shield = sk_load_relaxed(&task->x_shield);
@@ -131,8 +137,7 @@ int skua_cancelled(void)
     if (w == NULL || w->current == NULL)
         return 0;
     struct skua_task *task = w->current;
-    sk_cancel_link(task);
-    if (sk_load_relaxed(&task->x_cancel) != 0 && sk_cancel_seen(task))
+    if (sk_cancel_hinted(task) && sk_cancel_seen_exactly(task))
         return 1;
     skua_time deadline = sk_cancel_deadline(task);
     return deadline != SKUA_NEVER && deadline <= sk_clock_now();

@@ -1,7 +1,7 @@
 /* runtime/cancel.h - the tree of scopes: linking, deadlines seen, cancellation walking down.
  * Scopes form a tree: around a scope stands the opener's next outer one, or the scope that the opener lives in. Tasks and
- * scopes enter their parent's lists late: when a task first gets a stack or first parks, parents before children; most
- * children of a fork-join program never do. Cancelling sets the flag of a scope under its lock and walks down what is linked;
+ * scopes enter their parent's lists late: when a task first waits or asks whether it is cancelled, parents before
+ * children; most children of a fork-join program never do. Cancelling sets the flag of a scope under its lock and walks down what is linked;
  * what links later finds the flag. Locks are taken from parent to child only. */
 #ifndef SK_RUNTIME_CANCEL_H
 #define SK_RUNTIME_CANCEL_H
@@ -10,8 +10,8 @@
 
 #include <skua/time.h>
 
-struct skua_task;
-struct sk_scope;
+#include "runtime/scope.h"
+#include "runtime/task.h"
 
 /* The task itself (or who starts it). Links it, and its open scopes, where they are not yet. */
 void sk_cancel_link(struct skua_task *task);
@@ -24,6 +24,22 @@ void sk_cancel_unlink_scope(struct sk_scope *s);
 
 /* The task itself. Whether a cancellation that it can see has come. Its records must be linked for an exact answer. */
 bool sk_cancel_seen(const struct skua_task *task);
+/* The same for a task that may not be linked: links it first. */
+bool sk_cancel_seen_exactly(struct skua_task *task);
+
+/* The task itself. Whether there is anything to look at: false only if no cancellation can have reached it. A task that never
+ * waited is in no list, and looks up its scopes until one that is. */
+static inline bool sk_cancel_hinted(const struct skua_task *task)
+{
+    if (sk_load_relaxed(&task->x_cancel) != 0)
+        return true;
+    if ((task->flags & SK_TASK_LINKED) != 0)
+        return false;
+    const struct sk_scope *home = sk_load_relaxed(&task->x_scope);
+    uint32_t flags = sk_load_relaxed(&home->x_flags);
+    return (flags & (SK_SCOPE_LINKED | SK_SCOPE_CANCELLED)) != SK_SCOPE_LINKED;
+}
+
 /* The task itself. The earliest deadline of a scope that it can see; SKUA_NEVER: none. */
 skua_time sk_cancel_deadline(const struct skua_task *task);
 

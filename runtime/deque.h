@@ -29,6 +29,7 @@ struct sk_deque {
     alignas(SK_CACHELINE) _Atomic(uint64_t) x_top;    /* next to dispatch or steal; CAS, any thread */
     alignas(SK_CACHELINE) _Atomic(uint64_t) x_bottom; /* next free; written by the owner */
     uint64_t mask;                                    /* capacity - 1; never changes */
+    bool alone;                                       /* there are no thieves: one worker; never changes */
     _Atomic(struct skua_task *) *slots;
 };
 
@@ -74,6 +75,10 @@ static inline struct skua_task *sk_deque_pop(struct sk_deque *q)
     uint64_t top = sk_load_relaxed(&q->x_top);
     while ((int64_t)(bottom - top) > 0) {
         struct skua_task *task = sk_load_relaxed(&q->slots[top & q->mask]);
+        if (q->alone) {
+            sk_store_relaxed(&q->x_top, top + 1);
+            return task;
+        }
         if (sk_cas_seq_cst(&q->x_top, &top, top + 1)) /* DQ5 */
             return task;
     }
@@ -89,11 +94,15 @@ static inline struct skua_task *sk_deque_peek(struct sk_deque *q)
     return sk_load_relaxed(&q->slots[(bottom - 1) & q->mask]);
 }
 
-/* Owner only. Takes the newest entry; NULL when a thief was quicker. */
+/* Owner only, after a peek that found one. Takes the newest entry; NULL when a thief was quicker. */
 static inline struct skua_task *sk_deque_take(struct sk_deque *q)
 {
     uint64_t bottom = sk_load_relaxed(&q->x_bottom) - 1;
     struct skua_task *task = sk_load_relaxed(&q->slots[bottom & q->mask]);
+    if (q->alone) {
+        sk_store_release(&q->x_bottom, bottom);
+        return task; /* what was peeked at is still there */
+    }
     (void)sk_xchg_seq_cst(&q->x_bottom, bottom); /* DQ3 */
     uint64_t top = sk_load_seq_cst(&q->x_top);   /* DQ3 */
     if (sk_likely((int64_t)(bottom - top) > 0))

@@ -34,8 +34,9 @@ void sk_driver_close(struct sk_driver *d);
  * waiting; makes no system call when there is nothing to submit and nothing is said to have come. Returns how many
  * completions it saw. */
 unsigned sk_driver_poll(struct sk_driver *d);
-/* Owner only. The same, but sleeps until a completion, a wake or the time `until` (CLOCK_MONOTONIC ns, SKUA_NEVER). */
-unsigned sk_driver_wait(struct sk_driver *d, skua_time until);
+/* Owner only. Submits what is prepared and sleeps until there is something for poll: a completion, a wake, mail, or the time
+ * `until` (CLOCK_MONOTONIC ns, SKUA_NEVER). Takes nothing in. */
+void sk_driver_wait(struct sk_driver *d, skua_time until);
 /* Owner only. Whether poll has mail to take in: looked at between announcing sleep and sleeping. */
 bool sk_driver_has_mail(struct sk_driver *d);
 /* Any thread. Ends the wait in progress, or the next one. */

@@ -3,6 +3,7 @@
 #include <linux/membarrier.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/base/lock.h"
 #include "runtime/base/sys.h"
 
 struct sk_idle sk_idle;
@@ -19,7 +20,7 @@ void sk_idle_init(unsigned workers, void (*wake)(unsigned index))
     sk_idle.light_fence = workers > 1 && !sk_idle.use_membarrier;
 }
 
-static void heavy_barrier(void)
+void sk_idle_heavy_barrier(void)
 {
     if (sk_idle.use_membarrier)
         SK_CHECK(sk_sys.membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0) == 0);
@@ -49,28 +50,47 @@ static int claim_any(void)
     return -1;
 }
 
-void sk_idle_notify_slow(void)
+/* Takes a seat for a sleeper that is to be woken. */
+static bool take_seat(bool *nobody_sleeps)
 {
     uint32_t word = sk_load_seq_cst(&sk_idle.x_word); /* IDL2 */
     do {
-        if ((word & SK_IDLE_SLEEPERS_MASK) == 0 || word >= SK_IDLE_SEARCHER)
-            return;
+        *nobody_sleeps = (word & SK_IDLE_SLEEPERS_MASK) == 0;
+        if (*nobody_sleeps || word >= SK_IDLE_SEARCHER)
+            return false;
     } while (!sk_cas_seq_cst(&sk_idle.x_word, &word, word - 1 + SK_IDLE_SEARCHER));
-    int index = claim_any();
-    if (index >= 0)
-        sk_idle.wake((unsigned)index);
-    else
-        /* Those who slept are leaving by themselves, and each looks for work: give the seat back. */
+    return true;
+}
+
+bool sk_idle_notify_slow(void)
+{
+    bool nobody_sleeps;
+    for (unsigned spins = 0; take_seat(&nobody_sleeps); spins++) {
+        int index = claim_any();
+        if (index >= 0) {
+            sk_idle.wake((unsigned)index);
+            return true;
+        }
+        /* Those who slept are leaving by themselves. While the seat was taken others may have relied on it: look again. */
         sk_add_seq_cst(&sk_idle.x_word, 1u - SK_IDLE_SEARCHER);
+        sk_lock_relax(spins);
+    }
+    return nobody_sleeps;
 }
 
 void sk_idle_wake(unsigned index)
 {
     uint64_t bit = UINT64_C(1) << (index % 64);
-    if ((sk_load_seq_cst(&sk_idle.x_asleep[index / 64]) & bit) == 0 || !claim_bit(index))
+    if ((sk_load_seq_cst(&sk_idle.x_asleep[index / 64]) & bit) == 0)
         return;
+    /* The seat first: the woken one gives it back when it stops searching. */
     sk_add_seq_cst(&sk_idle.x_word, (uint32_t)SK_IDLE_SEARCHER - 1);
-    sk_idle.wake(index);
+    if (claim_bit(index)) {
+        sk_idle.wake(index);
+        return;
+    }
+    sk_add_seq_cst(&sk_idle.x_word, 1u - SK_IDLE_SEARCHER);
+    (void)sk_idle_notify_slow(); /* for who relied on the seat */
 }
 
 bool sk_idle_search_begin(void)
@@ -94,7 +114,7 @@ void sk_idle_announce(unsigned index, bool searching)
     uint32_t before = sk_add_seq_cst(&sk_idle.x_word, searching ? 1u - SK_IDLE_SEARCHER : 1u); /* IDL3 */
     /* Where all the others sleep nobody pushes: who leaves later changes x_word, or is woken by who did, after us. */
     if ((before & SK_IDLE_SLEEPERS_MASK) + 1 < sk_idle.workers)
-        heavy_barrier();
+        sk_idle_heavy_barrier();
 }
 
 bool sk_idle_leave(unsigned index)

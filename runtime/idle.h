@@ -41,8 +41,9 @@ extern struct sk_idle sk_idle;
 
 void sk_idle_init(unsigned workers, void (*wake)(unsigned index));
 
-/* Any thread, after it has pushed. Wakes one worker if one sleeps and nobody searches. */
-void sk_idle_notify_slow(void);
+/* Any thread, after it has pushed. Wakes one worker if one sleeps and nobody searches. False: somebody searches, and nobody was
+ * woken: when the last searcher stops it looks at what is left. */
+bool sk_idle_notify_slow(void);
 /* Any thread, after it has pushed to `index`'s own queues by a seq_cst operation: wakes that worker if it sleeps. */
 void sk_idle_wake(unsigned index);
 /* Whether a worker sleeps. */
@@ -57,6 +58,10 @@ static inline void sk_idle_light_barrier(void)
     if (sk_unlikely(sk_idle.light_fence))
         sk_fence_seq_cst(); /* IDL1 - IDL2 */
 }
+
+/* Makes every running thread of the process pass a full barrier: what they pushed before is seen, what they look at after is what
+ * the caller wrote before. */
+void sk_idle_heavy_barrier(void);
 
 /* The worker only. */
 bool sk_idle_search_begin(void);

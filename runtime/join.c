@@ -146,6 +146,8 @@ int skua_on_done(skua_task *task, void (*fn)(skua_task *, void *), void *arg)
 
 int skua_cancel(skua_task *task)
 {
+    if (task == sk_current_task())
+        task->flags |= SK_TASK_TOUCHED;
     sk_lock(&task->join_lock);
     bool alive = !has_ended(task);
     if (alive)

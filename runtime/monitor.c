@@ -40,6 +40,8 @@ static struct {
     unsigned long thread;
     bool running;
     struct seen_worker *seen;
+    const struct skua_task *inject_head;
+    unsigned inject_ticks;
 } monitor;
 
 void sk_monitor_arm_slow(void)
@@ -72,6 +74,15 @@ static bool look_at_slot(struct sk_worker *w, struct seen_worker *seen, bool *ag
     return slot != NULL;
 }
 
+static bool look_at_inject(bool *aged)
+{
+    const struct skua_task *head = sk_inject_len(&sk_runtime.inject) != 0 ? sk_runtime.inject.head : NULL;
+    monitor.inject_ticks = head != NULL && head == monitor.inject_head ? monitor.inject_ticks + 1 : 0;
+    monitor.inject_head = head;
+    *aged |= monitor.inject_ticks >= AGED_TICKS;
+    return head != NULL;
+}
+
 /* True: something is left behind while somebody sleeps. */
 static bool tick(void)
 {
@@ -82,8 +93,9 @@ static bool tick(void)
         any |= look_at_queue(&w->queue, &monitor.seen[i].queue, &aged);
         any |= look_at_slot(w, &monitor.seen[i], &aged);
     }
+    any |= look_at_inject(&aged);
     if (aged)
-        sk_idle_notify_slow();
+        (void)sk_idle_notify_slow();
     return any && sk_idle_sleepers();
 }
 
@@ -92,6 +104,7 @@ static void sleep_until_armed(void)
     /* Disarm first, look once more after: who pushed before the look is seen, who pushes after it arms. */
     uint32_t armed = ARMED;
     sk_cas_seq_cst(&sk_monitor_armed, &armed, (uint32_t)DISARMED);
+    sk_idle_heavy_barrier();
     if (tick()) {
         uint32_t disarmed = DISARMED;
         sk_cas_seq_cst(&sk_monitor_armed, &disarmed, (uint32_t)ARMED);

@@ -50,6 +50,7 @@ int sk_runtime_check_wait(void)
 {
     switch (sk_load_seq_cst(&sk_runtime.x_state)) {
     case SK_RUNTIME_STOPPING:
+    case SK_RUNTIME_ENDING:
         return -ESHUTDOWN;
     case SK_RUNTIME_DEAD:
         return -EOWNERDEAD;
@@ -71,6 +72,16 @@ struct sk_driver *sk_current_acquire(unsigned index)
         return NULL;
     }
     return sk_runtime.workers[index % sk_runtime.worker_count].driver;
+}
+
+bool sk_runtime_hold(void)
+{
+    sk_add_seq_cst(&sk_runtime.x_users, 1u);
+    uint32_t state = sk_load_seq_cst(&sk_runtime.x_state);
+    if (state == SK_RUNTIME_RUNNING || state == SK_RUNTIME_STOPPING)
+        return true;
+    sk_current_release();
+    return false;
 }
 
 void sk_current_release(void)
@@ -118,7 +129,7 @@ static int load_settings(const skua_config *cfg)
 
 static void free_workers(void)
 {
-    for (unsigned i = 0; i < sk_runtime.worker_count; i++)
+    for (unsigned i = 0; sk_runtime.workers != NULL && i < sk_runtime.worker_count; i++)
         sk_worker_free(&sk_runtime.workers[i]);
     sk_mem_free(sk_runtime.workers);
     sk_runtime.workers = NULL;
@@ -149,12 +160,27 @@ static void prepare(void)
     sk_idle_init(sk_runtime.settings.workers, wake_worker);
 }
 
+void sk_runtime_await_all_left(void)
+{
+    if (sk_sub_acq_rel(&sk_runtime.x_running, 1u) == 1)
+        sk_sys_futex_wake(&sk_runtime.x_running, 1);
+    while (sk_load_acquire(&sk_runtime.x_quit) != 2)
+        (void)sk_sys_futex_wait(&sk_runtime.x_quit, 1, SKUA_NEVER);
+}
+
+/* In two steps: a driver is closed only when nobody is left who might wake its worker. */
 static void end_threads(unsigned count)
 {
+    uint32_t left;
     sk_store_seq_cst(&sk_runtime.x_quit, 1u);
     for (unsigned i = 0; i < count; i++)
         if (sk_runtime.workers[i].driver != NULL)
             sk_driver_wake(sk_runtime.workers[i].driver);
+    while ((left = sk_load_acquire(&sk_runtime.x_running)) != 0)
+        (void)sk_sys_futex_wait(&sk_runtime.x_running, left, SKUA_NEVER);
+    sk_monitor_stop();
+    sk_store_seq_cst(&sk_runtime.x_quit, 2u);
+    sk_sys_futex_wake(&sk_runtime.x_quit, INT32_MAX);
     for (unsigned i = 0; i < count; i++)
         pthread_join(sk_runtime.workers[i].thread, NULL);
 }
@@ -171,6 +197,7 @@ static int start_threads(void)
 {
     unsigned n = sk_runtime.worker_count, started = 0;
     int rc = 0;
+    sk_store_relaxed(&sk_runtime.x_running, 0u);
     sk_store_release(&sk_runtime.x_starting, n);
     for (; started < n && rc == 0; started += rc == 0)
         rc = sk_sys.thread_create(&sk_runtime.workers[started].thread, sk_worker_main, &sk_runtime.workers[started]);
@@ -209,7 +236,6 @@ static int start_all(const skua_config *cfg)
     rc = start_threads();
     if (rc < 0) {
         sk_fault_stop();
-        sk_monitor_stop();
         free_workers();
         sk_driver_stop();
         sk_stack_stop();
@@ -236,12 +262,18 @@ static void end_wait(struct skua_task *proxy)
         sk_wait_wake(proxy, word, SK_WAIT_SHUTDOWN);
 }
 
+/* Threads inside sk_current_acquire or sk_runtime_hold are gone in a moment: what they wait for was ended. */
+static void await_no_users(void)
+{
+    for (unsigned spins = 0; sk_load_seq_cst(&sk_runtime.x_users) != 0; spins++)
+        sk_lock_relax(spins);
+}
+
 /* Plain threads may start no wait any more; those that wait are woken, and leave the runtime alone. */
 static void send_threads_away(void)
 {
     sk_task_each_proxy(end_wait);
-    for (unsigned spins = 0; sk_load_seq_cst(&sk_runtime.x_users) != 0; spins++)
-        sk_lock_relax(spins);
+    await_no_users();
 }
 
 static int end_coroutines(skua_time dl)
@@ -266,7 +298,6 @@ static void report_left(void)
 static void tear_down(void)
 {
     end_threads(sk_runtime.worker_count);
-    sk_monitor_stop();
     sk_fault_stop();
     free_workers();
     sk_driver_stop();
@@ -290,6 +321,8 @@ int skua_stop(skua_time dl)
         sk_store_seq_cst(&sk_runtime.x_state, (uint32_t)SK_RUNTIME_RUNNING);
         return -ETIMEDOUT;
     }
+    sk_store_seq_cst(&sk_runtime.x_state, (uint32_t)SK_RUNTIME_ENDING);
+    await_no_users();
     tear_down();
     sk_store_seq_cst(&sk_runtime.x_state, (uint32_t)SK_RUNTIME_NONE);
     return 0;

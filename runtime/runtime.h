@@ -14,14 +14,23 @@
 
 struct sk_worker;
 
-/*   NONE -> STARTING -> RUNNING -> STOPPING -> NONE; back to RUNNING when a stop found that something does not end.
+/*   NONE -> STARTING -> RUNNING -> STOPPING -> ENDING -> NONE; STOPPING -> RUNNING when something does not end.
+ *   STOPPING: coroutines still run. ENDING: none is left, the workers are being taken down.
  *   DEAD: in a forked child, for ever. */
-enum { SK_RUNTIME_NONE, SK_RUNTIME_STARTING, SK_RUNTIME_RUNNING, SK_RUNTIME_STOPPING, SK_RUNTIME_DEAD };
+enum {
+    SK_RUNTIME_NONE,
+    SK_RUNTIME_STARTING,
+    SK_RUNTIME_RUNNING,
+    SK_RUNTIME_STOPPING,
+    SK_RUNTIME_ENDING,
+    SK_RUNTIME_DEAD
+};
 
 struct sk_runtime {
     _Atomic(uint32_t) x_state;
     _Atomic(uint32_t) x_users;    /* plain threads inside sk_current_acquire ... release */
-    _Atomic(uint32_t) x_quit;     /* the workers leave their loops */
+    _Atomic(uint32_t) x_quit;     /* futex; 1: the workers leave their loops, 2: and close their drivers */
+    _Atomic(uint32_t) x_running;  /* futex: workers that have not left their loops */
     _Atomic(uint32_t) x_starting; /* futex: workers that have not said whether they could start */
     _Atomic(int32_t) x_start_failure;
     _Atomic(uint32_t) x_next;     /* round robin for plain threads */
@@ -35,6 +44,10 @@ struct sk_runtime {
 
 extern struct sk_runtime sk_runtime;
 
+/* Any thread. Like sk_current_acquire, also while the runtime stops: until sk_current_release it is not taken down. */
+bool sk_runtime_hold(void);
+/* A worker that has left its loop. Returns when all have and nobody wakes a worker any more. */
+void sk_runtime_await_all_left(void);
 /* 0; -ESHUTDOWN without a runtime or while it stops, -EOWNERDEAD in a forked child. */
 int sk_runtime_check(void);
 /* May a plain thread wait now? 0 also without a runtime; -ESHUTDOWN while it stops, -EOWNERDEAD. */

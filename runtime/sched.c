@@ -16,7 +16,6 @@
 #include "runtime/wait.h"
 
 enum {
-    QUEUE_TURN = 32,  /* every n-th dispatch looks at the queue and the inbox before what was woken */
     SLOT_RUN_MAX = 16, /* tasks from the slot in a row: two that wake each other must not starve the rest */
     STEAL_TRIES = 4,  /* on one deque, when others take from it too */
     INJECT_SHARE = 32, /* tasks moved from the global queue at a time */
@@ -50,31 +49,32 @@ static bool push_special(struct sk_worker *w, struct skua_task *task)
     return true;
 }
 
+static void push_global(struct skua_task *task)
+{
+    sk_inject_push(&sk_runtime.inject, task);
+    if (!sk_idle_notify_slow())
+        sk_monitor_arm();
+}
+
 void sk_sched_spill(struct sk_worker *w, struct skua_task *task)
 {
     sk_count(w->counts.x_spills);
-    sk_inject_push(&sk_runtime.inject, task);
-    sk_idle_notify_slow();
+    push_global(task);
 }
 
 void sk_sched_tell(struct sk_deque *q)
 {
-    if (sk_deque_len(q) > 1)
-        sk_idle_notify_slow();
-    else
-        sk_monitor_arm(); /* the pusher will most likely reach it sooner than a sleeper would */
+    /* The only entry is most likely reached by its pusher sooner than by a sleeper. */
+    if (sk_deque_len(q) <= 1 || !sk_idle_notify_slow())
+        sk_monitor_arm();
 }
 
-void sk_sched_arrive(struct sk_worker *w)
+void sk_sched_publish(struct sk_worker *w, struct skua_task *left)
 {
-    struct skua_task *left = w->left;
-    if (left == NULL)
-        return;
-    w->left = NULL;
     if (w->left_commit != NULL)
         w->left_commit(left, w->left_arg);
     else if (!push_special(w, left))
-        sk_sched_push(w, &w->queue, left); /* it has yielded */
+        sk_sched_push(w, &w->queue, left);
 }
 
 /* ---- ready ---- */
@@ -88,18 +88,29 @@ static void ready_in_slot(struct sk_worker *w, struct skua_task *task)
         sk_monitor_arm();
 }
 
+static void submit(const struct sk_worker *w, struct skua_task *task)
+{
+    if (task->affinity == 0) {
+        push_global(task);
+        return;
+    }
+    unsigned index = task->affinity - 1u;
+    sk_inject_push(&sk_runtime.workers[index].inbox, task);
+    if (w == NULL || w->index != index)
+        sk_idle_wake(index);
+}
+
 void sk_sched_submit(struct skua_task *task)
 {
     struct sk_worker *w = sk_current_worker();
-    if (task->affinity != 0) {
-        unsigned index = task->affinity - 1u;
-        sk_inject_push(&sk_runtime.workers[index].inbox, task);
-        if (w == NULL || w->index != index)
-            sk_idle_wake(index);
+    if (w != NULL) {
+        submit(w, task);
         return;
     }
-    sk_inject_push(&sk_runtime.inject, task);
-    sk_idle_notify_slow();
+    /* The task cannot end before it is pushed, so the runtime is there now; it must be until the last line of this. */
+    SK_CHECK(sk_runtime_hold());
+    submit(NULL, task);
+    sk_current_release();
 }
 
 void sk_ready(struct skua_task *task)
@@ -123,13 +134,8 @@ void sk_ready(struct skua_task *task)
 
 /* ---- choosing ---- */
 
-/* Owner only. */
-static struct skua_task *take_slot(struct sk_worker *w)
+struct skua_task *sk_sched_take_slot(struct sk_worker *w)
 {
-    if (sk_load_relaxed(&w->x_slot) == NULL) {
-        w->slot_run = 0;
-        return NULL;
-    }
     struct skua_task *task = sk_xchg_acq_rel(&w->x_slot, NULL);
     if (task == NULL || ++w->slot_run <= SLOT_RUN_MAX)
         return task;
@@ -138,32 +144,10 @@ static struct skua_task *take_slot(struct sk_worker *w)
     return NULL;
 }
 
-struct skua_task *sk_sched_next(struct sk_worker *w)
+struct skua_task *sk_sched_turn(struct sk_worker *w)
 {
-    struct skua_task *task;
-    if (w->budget <= 0)
-        return NULL;
-    w->budget--;
-    uint64_t turn = sk_load_relaxed(&w->counts.x_dispatches) + 1;
-    if (sk_unlikely(turn % QUEUE_TURN == 0)) {
-        task = sk_inject_pop(&w->inbox);
-        if (task == NULL)
-            task = sk_deque_pop(&w->queue);
-        if (task != NULL)
-            goto found;
-    }
-    task = take_slot(w);
-    if (task != NULL)
-        goto found;
-    task = sk_deque_pop(&w->woken);
-    if (task != NULL)
-        goto found;
-    task = sk_deque_pop(&w->queue);
-    if (task == NULL)
-        return NULL;
-found:
-    sk_store_relaxed(&w->counts.x_dispatches, turn);
-    return task;
+    struct skua_task *task = sk_inject_pop(&w->inbox);
+    return task != NULL ? task : sk_deque_pop(&w->queue);
 }
 
 /* Where task goes on; NULL: it has not started and there is no stack for it. */
@@ -178,24 +162,31 @@ static void *context_of(struct sk_worker *w, struct skua_task *task)
 
 /* ---- switching ---- */
 
-/* Leaves self (its context goes to *save) for next, or for the worker's own context. Returns on the worker that resumes. */
-static SK_ALWAYS_INLINE struct sk_worker *jump(struct sk_worker *w, void **save, struct skua_task *next, bool dying)
+/* Who runs after this: next, or another one if there is no stack for it, or the worker's own context. Returns where it goes on;
+ * *fake is what a sanitizer wants back when the caller is resumed. */
+static SK_ALWAYS_INLINE void *enter_next(struct sk_worker *w, struct skua_task *next, void **fake, bool dying)
 {
-    void *to = NULL, *fake = NULL;
+    void *to = NULL;
     while (next != NULL && (to = context_of(w, next)) == NULL)
         next = sk_sched_next(w);
     w->current = next;
     if (next != NULL) {
-        sk_san_leave(&fake, dying, next->stack->low, (size_t)(next->stack->top - next->stack->low),
+        sk_san_leave(fake, dying, next->stack->low, (size_t)(next->stack->top - next->stack->low),
                      next->stack->tsan_fiber);
-    } else {
-        to = w->sp;
-        sk_san_leave(&fake, dying, w->thread_low, w->thread_bytes, w->tsan_fiber);
+        return to;
     }
+    sk_san_leave(fake, dying, w->thread_low, w->thread_bytes, w->tsan_fiber);
+    return w->sp;
+}
+
+/* Leaves the caller, whose context goes to *save, for next or for the worker's own context. Returns when it is resumed. */
+static SK_ALWAYS_INLINE void jump(struct sk_worker *w, void **save, struct skua_task *next)
+{
+    void *fake = NULL;
+    void *to = enter_next(w, next, &fake, false);
     w = sk_switch(save, to, w);
     sk_san_arrive(fake);
     sk_sched_arrive(w);
-    return w;
 }
 
 void sk_park(void (*commit)(struct skua_task *task, void *arg), void *arg)
@@ -207,7 +198,7 @@ void sk_park(void (*commit)(struct skua_task *task, void *arg), void *arg)
     w->left = self;
     w->left_commit = commit;
     w->left_arg = arg;
-    jump(w, &self->sp, sk_sched_next(w), false);
+    jump(w, &self->sp, sk_sched_next(w));
 }
 
 static void commit_woken(struct skua_task *task, void *arg)
@@ -235,24 +226,31 @@ int skua_yield(void)
     struct skua_task *self = w->current;
     struct skua_task *next = sk_sched_next(w);
     if (next != NULL || w->budget <= 0 || sk_load_relaxed(&w->inbox.x_count) != 0) {
-        if (sk_unlikely((self->flags & SK_TASK_LINKED) == 0))
-            sk_cancel_link(self);
         if (sk_unlikely(w->chaos_migrate))
             self->stack->worker = w->index;
         w->left = self;
         w->left_commit = NULL;
-        jump(w, &self->sp, next, false);
+        jump(w, &self->sp, next);
     }
-    if (sk_unlikely(sk_load_relaxed(&self->x_cancel) != 0))
-        return sk_cancel_seen(self) ? -ECANCELED : 0;
-    return 0;
+    return sk_unlikely(sk_cancel_hinted(self)) && sk_cancel_seen_exactly(self) ? -ECANCELED : 0;
+}
+
+void sk_sched_spend_all(struct sk_worker *w)
+{
+    struct skua_task *self = w->current;
+    if (self == NULL)
+        return;
+    w->left = self;
+    w->left_commit = NULL;
+    self->stack->worker = w->index;
+    jump(w, &self->sp, NULL);
 }
 
 void sk_sched_dispatch(struct sk_worker *w, struct skua_task *task)
 {
     if (context_of(w, task) == NULL)
         return; /* it waits for a stack */
-    jump(w, &w->sp, task, false);
+    jump(w, &w->sp, task);
     w->current = NULL;
 }
 
@@ -272,8 +270,8 @@ noreturn void sk_sched_leave(struct sk_worker *w, struct skua_task *next, struct
     w->left = (struct skua_task *)(void *)stack; /* only to say that there is something to publish */
     w->left_commit = commit_give_stack;
     w->left_arg = stack;
-    jump(w, &w->dead_sp, next, true);
-    __builtin_unreachable();
+    void *to = enter_next(w, next, NULL, true);
+    sk_switch_away(to, w);
 }
 
 /* ---- finding work ---- */
@@ -358,9 +356,11 @@ struct skua_task *sk_find_work(struct sk_worker *w)
     struct skua_task *task = sk_sched_next(w);
     if (task == NULL)
         task = take_injected(w);
-    if (task == NULL && sk_worker_serve(w) > 0)
+    /* A worker that is alone submits and sleeps by one system call; among others a look first is cheaper than announcing
+     * sleep. */
+    if (task != NULL || sk_runtime.worker_count == 1)
+        return task;
+    if (sk_worker_serve(w) > 0)
         task = sk_sched_next(w);
-    if (task == NULL && sk_runtime.worker_count > 1)
-        task = steal(w);
-    return task;
+    return task != NULL ? task : steal(w);
 }

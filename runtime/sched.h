@@ -31,6 +31,18 @@ void sk_sched_submit(struct skua_task *task);
 /* Coroutine only. Gives way to the loop, and goes on after what is woken now: a closer whose batch is spent. */
 void sk_sched_give_way(void);
 
+/* The batch is spent: the caller, if it is a coroutine, goes to the back of the queue, and the loop runs. */
+void sk_sched_spend_all(struct sk_worker *w);
+
+/* Coroutine or thread. One call that may wait, but need not: it counts against the batch like a dispatch, so that no loop of such
+ * calls starves the rest. May suspend. */
+static inline void sk_sched_spend(void)
+{
+    struct sk_worker *w = sk_current_worker();
+    if (w != NULL && sk_unlikely(--w->budget <= 0))
+        sk_sched_spend_all(w);
+}
+
 /* Worker's context. Something to run: from its own queues, the global one, other workers; NULL: nothing to be had. */
 struct skua_task *sk_find_work(struct sk_worker *w);
 /* Worker's context. Runs task until the worker's context is switched to again. */
@@ -39,10 +51,12 @@ void sk_sched_dispatch(struct sk_worker *w, struct skua_task *task);
 noreturn void sk_sched_leave(struct sk_worker *w, struct skua_task *next, struct sk_stack *stack);
 /* Owner only. Moves a share of the global queue to the worker's own. */
 void sk_sched_share_injected(struct sk_worker *w);
-/* Owner only. The next task of the worker's own queues. NULL: none, or the batch is spent. */
-struct skua_task *sk_sched_next(struct sk_worker *w);
-/* Owner only, first thing after any switch: publishes what was left. */
-void sk_sched_arrive(struct sk_worker *w);
+/* Owner only. What stands in the inbox or the queue, on their turn. */
+struct skua_task *sk_sched_turn(struct sk_worker *w);
+/* Owner only. Takes the slot, unless too many in a row came from there. */
+struct skua_task *sk_sched_take_slot(struct sk_worker *w);
+/* Owner only. Publishes what was left by a park. */
+void sk_sched_publish(struct sk_worker *w, struct skua_task *left);
 
 /* The deque was full. */
 void sk_sched_spill(struct sk_worker *w, struct skua_task *task);
@@ -59,6 +73,46 @@ static inline void sk_sched_push(struct sk_worker *w, struct sk_deque *q, struct
     sk_idle_light_barrier();
     if (sk_unlikely(sk_idle_sleepers()))
         sk_sched_tell(q);
+}
+
+/* Every n-th dispatch looks at the inbox and the queue before what was woken. */
+enum { SK_SCHED_QUEUE_TURN = 32 };
+
+/* Owner only. The next task of the worker's own queues. NULL: none, or the batch is spent. */
+static inline struct skua_task *sk_sched_next(struct sk_worker *w)
+{
+    struct skua_task *task;
+    if (w->budget <= 0)
+        return NULL;
+    w->budget--;
+    uint64_t turn = sk_load_relaxed(&w->counts.x_dispatches) + 1;
+    if (sk_unlikely(turn % SK_SCHED_QUEUE_TURN == 0) && (task = sk_sched_turn(w)) != NULL)
+        goto found;
+    if (sk_load_relaxed(&w->x_slot) == NULL)
+        w->slot_run = 0;
+    else if ((task = sk_sched_take_slot(w)) != NULL)
+        goto found;
+    task = sk_deque_pop(&w->woken);
+    if (task == NULL)
+        task = sk_deque_pop(&w->queue);
+    if (task == NULL)
+        return NULL;
+found:
+    sk_store_relaxed(&w->counts.x_dispatches, turn);
+    return task;
+}
+
+/* Owner only, first thing after any switch: publishes what was left. */
+static inline void sk_sched_arrive(struct sk_worker *w)
+{
+    struct skua_task *left = w->left;
+    if (left == NULL)
+        return;
+    w->left = NULL;
+    if (w->left_commit == NULL && sk_likely(left->affinity == 0 && !w->chaos_migrate))
+        sk_sched_push(w, &w->queue, left); /* it has yielded */
+    else
+        sk_sched_publish(w, left);
 }
 
 #endif

@@ -369,8 +369,11 @@ static void await_last(struct sk_scope *s)
 int sk_scope_drain(struct sk_scope *s, skua_time dl)
 {
     struct sk_wait wait;
-    if (s->own == 0 && sk_load_acquire(&s->x_word) == SK_SCOPE_BIAS) /* SC2 */
+    if ((uint64_t)s->own + sk_load_acquire(&s->x_word) == SK_SCOPE_BIAS) { /* SC2 */
+        s->own = 0;
+        sk_store_relaxed(&s->x_word, SK_SCOPE_BIAS);
         return 0;
+    }
     int rc = sk_wait_begin(&wait, dl, SK_WAIT_NOCANCEL);
     if (rc < 0)
         return rc;

@@ -64,7 +64,21 @@ int skua_timer_start(skua_timer *t, skua_time when, void (*fn)(void *), void *ar
     return rc;
 }
 
+/* The timers of a runtime that is gone, or was another one, will not fire. */
+static bool is_live(const struct sk_timer_heap *heap)
+{
+    const char *first = (const char *)sk_runtime.workers;
+    return (const char *)heap >= first && (const char *)heap < first + sk_runtime.worker_count * sizeof(struct sk_worker);
+}
+
 int skua_timer_stop(skua_timer *t)
 {
-    return sk_timer_disarm(timer_of(t));
+    struct sk_timer *timer = timer_of(t);
+    bool held = sk_current_worker() == NULL;
+    if (held && !sk_runtime_hold())
+        return 0;
+    bool stopped = is_live(sk_load_relaxed(&timer->x_heap)) && sk_timer_disarm(timer);
+    if (held)
+        sk_current_release();
+    return stopped;
 }

@@ -231,8 +231,7 @@ static noreturn void task_main(struct sk_worker *w);
 static void start(struct skua_task *task, struct sk_stack *stack)
 {
     task->stack = stack;
-    sk_store_relaxed(&task->x_state, SK_TASK_RUNNING);
-    sk_cancel_link(task);
+    sk_store_relaxed(&task->x_state, (uint8_t)SK_TASK_RUNNING);
 }
 
 bool sk_task_place(struct sk_worker *w, struct skua_task *task)
@@ -320,6 +319,8 @@ void sk_task_exit(struct sk_worker *w, struct skua_task *task, int result)
 
 skua_task *skua_task_ref(skua_task *task)
 {
+    if (task == sk_current_task())
+        task->flags |= SK_TASK_TOUCHED; /* who holds a reference may leave traces in it */
     sk_add_relaxed(&task->x_refs, 1u);
     return task;
 }

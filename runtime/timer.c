@@ -17,6 +17,8 @@ void sk_timer_heap_init(struct sk_timer_heap *heap)
 
 void sk_timer_heap_free(struct sk_timer_heap *heap)
 {
+    for (uint32_t i = 0; i < heap->count; i++)
+        heap->entries[i].timer->slot = 0; /* dropped: it will not fire */
     sk_mem_free(heap->entries);
     sk_timer_heap_init(heap);
 }

@@ -52,9 +52,11 @@ static void publish(struct sk_wait *w, unsigned flags)
     (void)sk_xchg_seq_cst(&w->task->x_wait, w->ticket);
 }
 
-static void withdraw(struct sk_wait *w)
+/* The wait is not to be, for reason rc. An operation that was claimed meanwhile goes on all the same: its mail is under way, and
+ * ends it. */
+static int withdraw(struct sk_wait *w, int rc)
 {
-    sk_store_release(&w->task->x_wait, w->ticket & ~(uint64_t)SK_WAIT_STATE_MASK);
+    return !sk_wait_abandon(w) && (w->ticket & SK_WAIT_OP) != 0 ? 0 : rc;
 }
 
 static int begin_as_coroutine(struct sk_wait *w, skua_time dl, unsigned flags)
@@ -74,9 +76,7 @@ static int begin_as_coroutine(struct sk_wait *w, skua_time dl, unsigned flags)
         rc = -ECANCELED;
     else if (w->deadline != SKUA_NEVER && w->deadline <= sk_clock_now())
         rc = -ETIMEDOUT;
-    if (rc != 0)
-        withdraw(w);
-    return rc;
+    return rc != 0 ? withdraw(w, rc) : 0;
 }
 
 static int begin_as_thread(struct sk_wait *w, skua_time dl, unsigned flags)
@@ -95,9 +95,7 @@ static int begin_as_thread(struct sk_wait *w, skua_time dl, unsigned flags)
     /* Stop sets its state, then ends the waits of all proxies: one of the two is seen. */
     if ((flags & SK_WAIT_NOCANCEL) == 0)
         rc = sk_runtime_check_wait();
-    if (rc < 0)
-        withdraw(w);
-    return rc;
+    return rc != 0 ? withdraw(w, rc) : 0;
 }
 
 int sk_wait_begin(struct sk_wait *w, skua_time dl, unsigned flags)

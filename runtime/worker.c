@@ -14,6 +14,7 @@
 #include "runtime/base/sys.h"
 #include "runtime/fault.h"
 #include "runtime/idle.h"
+#include "runtime/monitor.h"
 #include "runtime/runtime.h"
 #include "runtime/sched.h"
 
@@ -71,8 +72,11 @@ static bool sees_work(struct sk_worker *w)
         return true;
     for (unsigned i = 0; i < sk_runtime.worker_count; i++) {
         struct sk_worker *other = &sk_runtime.workers[i];
-        if (sk_deque_len(&other->woken) != 0 || sk_deque_len(&other->queue) > (other == w ? 0 : 1))
+        uint64_t woken = sk_deque_len(&other->woken), queued = sk_deque_len(&other->queue);
+        if (woken > 1 || queued > 1 || (other == w && woken + queued > 0))
             return true;
+        if (woken + queued > 0 || sk_load_relaxed(&other->x_slot) != NULL)
+            sk_monitor_arm(); /* its worker will most likely reach it sooner, but must not have to */
     }
     return false;
 }
@@ -99,25 +103,41 @@ static void sleep_in_driver(struct sk_worker *w)
 {
     sk_idle_announce(w->index, w->searching);
     w->searching = false;
-    unsigned came = 0;
-    bool slept = !sees_work(w);
-    if (slept)
-        came = sk_driver_wait(w->driver, wake_time(w));
-    w->searching = sk_idle_leave(w->index);
-    if (slept && came == 0 && sk_load_relaxed(&sk_runtime.starved.x_count) != 0)
+    if (sees_work(w)) {
+        w->searching = sk_idle_leave(w->index);
+        sk_worker_serve(w); /* it may be mail */
+        return;
+    }
+    sk_driver_wait(w->driver, wake_time(w));
+    w->searching = sk_idle_leave(w->index); /* before completions ready tasks: it is no sleeper to be woken for them */
+    unsigned came = sk_driver_poll(w->driver);
+    if (came == 0 && sk_load_relaxed(&sk_runtime.starved.x_count) != 0)
         retry_starved();
     begin_batch(w, sk_clock_now(), (int32_t)sk_runtime.settings.batch);
     if (sk_timer_first(&w->timers) <= w->served_ns)
         sk_timer_fire(&w->timers, w->served_ns);
 }
 
-/* Found, or gave up: it no longer counts as a searcher. Who was the last to search, and found something, sends another:
- * there may be more. */
+/* Anything that another worker could take: what was published while this one searched has woken nobody. A push to a deque in
+ * this very moment may be missed; who pushed has armed the monitor. */
+static bool is_work_left(void)
+{
+    if (sk_inject_len(&sk_runtime.inject) != 0)
+        return true;
+    for (unsigned i = 0; i < sk_runtime.worker_count; i++) {
+        struct sk_worker *other = &sk_runtime.workers[i];
+        if (sk_deque_len(&other->woken) != 0 || sk_deque_len(&other->queue) != 0)
+            return true;
+    }
+    return false;
+}
+
+/* It found something and no longer counts as a searcher. Who was the last to search sends another where there is more. */
 static void stop_searching(struct sk_worker *w)
 {
     w->searching = false;
-    if (sk_idle_search_end() && (sk_deque_len(&w->woken) > 0 || sk_deque_len(&w->queue) > 0))
-        sk_idle_notify_slow();
+    if (sk_idle_search_end() && is_work_left())
+        (void)sk_idle_notify_slow();
 }
 
 static struct skua_task *search(struct sk_worker *w)
@@ -178,6 +198,8 @@ static void report_start(int rc)
     int32_t none = 0;
     if (rc < 0)
         sk_cas_relaxed(&sk_runtime.x_start_failure, &none, rc);
+    else
+        sk_add_relaxed(&sk_runtime.x_running, 1u);
     if (sk_sub_acq_rel(&sk_runtime.x_starting, 1u) == 1)
         sk_sys_futex_wake(&sk_runtime.x_starting, 1);
 }
@@ -192,6 +214,7 @@ void *sk_worker_main(void *worker)
     if (rc == 0) {
         begin_batch(w, sk_clock_now(), (int32_t)sk_runtime.settings.batch);
         run(w);
+        sk_runtime_await_all_left();
         sk_driver_close(w->driver);
     }
     sk_stack_drain(&w->stacks);
@@ -205,6 +228,7 @@ static int init_deque(struct sk_deque *q)
 {
     q->slots = sk_mem_zalloc_aligned(SK_CACHELINE, SK_WORKER_DEQUE_ENTRIES * sizeof(*q->slots));
     q->mask = SK_WORKER_DEQUE_ENTRIES - 1;
+    q->alone = sk_runtime.worker_count == 1;
     return q->slots != NULL ? 0 : -ENOMEM;
 }
 

@@ -47,7 +47,6 @@ struct sk_worker {
     void (*left_commit)(struct skua_task *task, void *arg); /* NULL: left has yielded */
     void *left_arg;
     void *sp;                    /* the worker's own context while a coroutine runs */
-    void *dead_sp;               /* where the switch away from an ended coroutine saves what nobody resumes */
     struct sk_worker_counts counts;
     struct sk_stack_cache stacks;
     struct sk_rand rand;

@@ -1,18 +1,20 @@
 /* sync/event.c - a flag that coroutines and threads wait for; it stays set until it is cleared.
- * x_word: round << 2 | WAITERS | SET. A set begins a new round: who waited in the old one is woken, who comes after a
- * clear is not.
- *   set    word -> (round + 1) | SET, by CAS; if WAITERS was there, wakes all of the old round
- *   clear  SET is taken away
- *   wait   under the queue's lock: no SET -> WAITERS by CAS, then into the queue
- * Order: EV1 acq_rel CAS of set -> EV2 acquire load in wait: what the setter wrote before is visible. */
+ * x_word: SET | LOCKED | WAITERS (sync/queue.h).
+ *   set    no WAITERS: -> SET, by CAS. Else it holds the word, claims all who wait, and lets go with SET
+ *   clear  SET is taken away, by CAS
+ *   wait   holds the word; not SET: into the queue, lets go with WAITERS
+ * Order: EV1 acq_rel CAS, or QL1, of set -> EV2 acquire load in wait: what the setter wrote before is visible. */
+#include <assert.h>
 #include <errno.h>
 
 #include <skua/sync.h>
 
+#include "runtime/base/assert.h"
 #include "runtime/base/atomic.h"
+#include "runtime/sched.h"
 #include "sync/queue.h"
 
-enum { SET = 1, WAITERS = 2, ROUND_SHIFT = 2 };
+enum { SET = 4 };
 
 struct event {
     _Atomic(uint64_t) x_word;
@@ -26,62 +28,80 @@ static struct event *event_of(skua_event *e)
     return (struct event *)(void *)e;
 }
 
+static void wake_all(struct event *event)
+{
+    struct sk_queue_woken woken = { .first = NULL };
+    (void)sk_queue_hold(&event->x_word);
+    sk_queue_claim_all(&event->queue, &woken);
+    sk_queue_let_go(&event->x_word, SET); /* EV1 */
+    sk_queue_finish(&woken);
+}
+
 int skua_event_set(skua_event *e)
 {
     struct event *event = event_of(e);
-    uint64_t word = sk_load_relaxed(&event->x_word);
-    uint64_t round;
+    uint64_t word;
     do {
+        word = sk_queue_settled(&event->x_word);
         if ((word & SET) != 0)
             return 0;
-        round = word >> ROUND_SHIFT;
-    } while (!sk_cas_acq_rel(&event->x_word, &word, (round + 1) << ROUND_SHIFT | SET)); /* EV1 */
-    if ((word & WAITERS) != 0)
-        sk_queue_wake_all(&event->queue, (uint32_t)round);
+        if ((word & SK_QUEUE_WAITERS) != 0) {
+            wake_all(event);
+            return 0;
+        }
+    } while (!sk_cas_acq_rel(&event->x_word, &word, SET)); /* EV1 */
     return 0;
 }
 
 int skua_event_clear(skua_event *e)
 {
-    sk_and_acq_rel(&event_of(e)->x_word, ~(uint64_t)SET);
+    struct event *event = event_of(e);
+    uint64_t word;
+    do {
+        word = sk_queue_settled(&event->x_word);
+    } while ((word & SET) != 0 && !sk_cas_acq_rel(&event->x_word, &word, word & ~(uint64_t)SET));
     return 0;
 }
 
-/* Into the queue, unless the event is set. */
-static bool enqueue(struct event *event, struct sk_queue_node *node)
+static bool is_set(struct event *event)
 {
-    sk_lock(&event->queue.lock);
-    uint64_t word = sk_load_acquire(&event->x_word); /* EV2 */
-    while ((word & (SET | WAITERS)) == 0 && !sk_cas_acq_rel(&event->x_word, &word, word | WAITERS)) {
-    }
+    return (sk_queue_settled(&event->x_word) & SET) != 0; /* EV2 */
+}
+
+/* Into the queue, unless the event is set. */
+static bool enqueue(struct event *event, struct sk_wait *wait)
+{
+    uint64_t word = sk_queue_hold(&event->x_word); /* EV2 */
     bool must_wait = (word & SET) == 0;
-    if (must_wait)
-        sk_queue_push_locked(&event->queue, node, (uint32_t)(word >> ROUND_SHIFT));
-    sk_unlock(&event->queue.lock);
+    if (must_wait) {
+        sk_queue_push(&event->queue, wait);
+        word |= SK_QUEUE_WAITERS;
+    }
+    sk_queue_let_go(&event->x_word, word);
     return must_wait;
 }
 
 int skua_event_wait(skua_event *e, skua_time dl)
 {
     struct event *event = event_of(e);
-    struct sk_queue_node node;
+    struct sk_wait wait;
     int rc = sk_wait_check_deadline(dl);
     if (rc < 0)
         return rc;
-    if ((sk_load_acquire(&event->x_word) & SET) != 0) /* EV2 */
+    sk_sched_spend();
+    if (is_set(event))
         return 0;
-    rc = sk_wait_begin(&node.wait, dl, 0);
+    rc = sk_wait_begin(&wait, dl, 0);
     if (rc < 0)
-        return (sk_load_acquire(&event->x_word) & SET) != 0 ? 0 : rc;
-    if (!enqueue(event, &node)) {
-        (void)sk_wait_abandon(&node.wait);
+        return is_set(event) ? 0 : rc;
+    if (!enqueue(event, &wait)) {
+        (void)sk_wait_abandon(&wait);
         return 0;
     }
-    rc = sk_wait_park(&node.wait);
-    if (rc < 0) {
-        sk_lock(&event->queue.lock);
-        sk_queue_drop_locked(&node);
-        sk_unlock(&event->queue.lock);
-    }
+    rc = sk_wait_park(&wait);
+    if (rc < 0)
+        sk_queue_leave(&event->queue, &event->x_word, &wait);
+    else
+        (void)sk_queue_settled(&event->x_word);
     return rc;
 }

@@ -1,12 +1,12 @@
 /* sync/mutex.c - a mutex for coroutines and threads.
- * x_word: the owner's record (a plain thread's: its proxy) | WAITERS; 0: free. The word is the owner's identity, so that an
- * unlock by a stranger and a second lock by the owner are errors and not corruption.
- *   lock    0 -> self, by CAS; else under the queue's lock: WAITERS is set and the caller queues, or the mutex came free
- *   unlock  self -> 0, by CAS; else under the queue's lock: to the first waiter that can be claimed (hand-off, in order of
- *           arrival: nobody starves), or to 0
- * A claimed waiter may run before the word names it; whoever finds the word strange looks again under the queue's lock,
- * which the one who hands over still holds.
- * Order: MX1 release of the unlocking CAS, or of the claim -> MX2 acquire of the locking CAS, or of the wait. */
+ * x_word: the owner's record (a plain thread's: its proxy) | LOCKED | WAITERS (sync/queue.h); 0: free. The word is the owner's
+ * identity, so that an unlock by a stranger and a second lock by the owner are errors and not corruption.
+ *   lock    0 -> self, by CAS; else it holds the word and queues, or finds the mutex free
+ *   unlock  self -> 0, by CAS; else it holds the word, claims the first who waits, and lets go with that one as the owner
+ *           (hand-off in order of arrival: nobody starves), or with 0
+ * A waiter that was claimed before it slept may go on before the word names it: it waits until the word is settled.
+ * Order: MX1 release of the unlocking CAS, or QL1 -> MX2 acquire of the locking CAS, or QL2: the last owner's writes. */
+#include <assert.h>
 #include <errno.h>
 
 #include <skua/sync.h>
@@ -14,13 +14,12 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/atomic.h"
 #include "runtime/current.h"
+#include "runtime/sched.h"
 #include "runtime/task.h"
 #include "sync/queue.h"
 
-enum { WAITERS = 1 };
-
 struct mutex {
-    _Atomic(uintptr_t) x_word;
+    _Atomic(uint64_t) x_word;
     struct sk_queue queue;
 };
 
@@ -32,101 +31,97 @@ static struct mutex *mutex_of(skua_mutex *m)
 }
 
 /* 0: a plain thread for whose proxy there is no memory. */
-static uintptr_t self(void)
+static uint64_t self(void)
 {
     struct skua_task *task = sk_current_task();
     return (uintptr_t)(task != NULL ? task : sk_task_proxy());
 }
 
-static bool try_lock(struct mutex *mutex, uintptr_t me)
+static uint64_t owner_of(uint64_t word)
 {
-    uintptr_t word = 0;
+    return word & ~(uint64_t)SK_QUEUE_BITS;
+}
+
+static bool try_lock(struct mutex *mutex, uint64_t me)
+{
+    uint64_t word = 0;
     return sk_cas_acquire(&mutex->x_word, &word, me); /* MX2 */
 }
 
 int skua_mutex_trylock(skua_mutex *m)
 {
     struct mutex *mutex = mutex_of(m);
-    uintptr_t me = self();
+    uint64_t me = self();
     if (sk_unlikely(me == 0))
         return -ENOMEM;
     if (try_lock(mutex, me))
         return 0;
-    return (sk_load_relaxed(&mutex->x_word) & ~(uintptr_t)WAITERS) == me ? -EDEADLK : -EAGAIN;
+    return owner_of(sk_load_relaxed(&mutex->x_word)) == me ? -EDEADLK : -EAGAIN;
 }
 
 /* Into the queue; false: the mutex came free and is the caller's. */
-static bool enqueue(struct mutex *mutex, uintptr_t me, struct sk_queue_node *node)
+static bool enqueue(struct mutex *mutex, uint64_t me, struct sk_wait *wait)
 {
-    bool must_wait = true;
-    sk_lock(&mutex->queue.lock);
-    uintptr_t word = sk_load_relaxed(&mutex->x_word);
-    do {
-        must_wait = word != 0;
-    } while (!sk_cas_acquire(&mutex->x_word, &word, must_wait ? word | WAITERS : me)); /* MX2 */
+    uint64_t word = sk_queue_hold(&mutex->x_word); /* MX2 */
+    bool must_wait = word != 0;
     if (must_wait)
-        sk_queue_push_locked(&mutex->queue, node, 0);
-    sk_unlock(&mutex->queue.lock);
+        sk_queue_push(&mutex->queue, wait);
+    sk_queue_let_go(&mutex->x_word, must_wait ? word | SK_QUEUE_WAITERS : me);
     return must_wait;
 }
 
-static int lock_slow(struct mutex *mutex, uintptr_t me, skua_time dl)
+static int lock_slow(struct mutex *mutex, uint64_t me, skua_time dl)
 {
-    struct sk_queue_node node;
-    if ((sk_load_relaxed(&mutex->x_word) & ~(uintptr_t)WAITERS) == me)
+    struct sk_wait wait;
+    if (owner_of(sk_load_relaxed(&mutex->x_word)) == me)
         return -EDEADLK;
-    int rc = sk_wait_begin(&node.wait, dl, 0);
+    int rc = sk_wait_begin(&wait, dl, 0);
     if (rc < 0)
         return try_lock(mutex, me) ? 0 : rc;
-    if (!enqueue(mutex, me, &node)) {
-        (void)sk_wait_abandon(&node.wait);
+    if (!enqueue(mutex, me, &wait)) {
+        (void)sk_wait_abandon(&wait);
         return 0;
     }
-    rc = sk_wait_park(&node.wait); /* MX2 */
-    if (rc < 0) {
-        sk_lock(&mutex->queue.lock);
-        sk_queue_drop_locked(&node);
-        sk_unlock(&mutex->queue.lock);
-    }
+    rc = sk_wait_park(&wait);
+    if (rc < 0)
+        sk_queue_leave(&mutex->queue, &mutex->x_word, &wait);
+    else
+        (void)sk_queue_settled(&mutex->x_word); /* MX2 */
     return rc;
 }
 
 int skua_mutex_lock(skua_mutex *m, skua_time dl)
 {
     struct mutex *mutex = mutex_of(m);
-    uintptr_t me = self();
-    if (sk_likely(me != 0 && (dl == SKUA_NEVER || dl == SKUA_NOW) && try_lock(mutex, me)))
-        return 0;
     int rc = sk_wait_check_deadline(dl);
-    if (rc < 0 || me == 0)
-        return rc < 0 ? rc : -ENOMEM;
-    return try_lock(mutex, me) ? 0 : lock_slow(mutex, me, dl);
+    if (sk_unlikely(rc < 0))
+        return rc;
+    sk_sched_spend();
+    uint64_t me = self();
+    if (sk_unlikely(me == 0))
+        return -ENOMEM;
+    return sk_likely(try_lock(mutex, me)) ? 0 : lock_slow(mutex, me, dl);
 }
 
-static int unlock_slow(struct mutex *mutex, uintptr_t me)
+static int unlock_slow(struct mutex *mutex, uint64_t me)
 {
-    enum sk_wait_claim claim = SK_WAIT_LOST;
-    struct skua_task *next = NULL;
-    int rc = -EPERM;
-    sk_lock(&mutex->queue.lock);
-    if ((sk_load_relaxed(&mutex->x_word) & ~(uintptr_t)WAITERS) == me) {
-        rc = 0;
-        next = sk_queue_claim_locked(&mutex->queue, &claim); /* MX1 */
-        uintptr_t waiters = sk_queue_empty_locked(&mutex->queue) ? 0 : WAITERS;
-        sk_store_release(&mutex->x_word, next != NULL ? (uintptr_t)next | waiters : 0); /* MX1 */
-    }
-    sk_unlock(&mutex->queue.lock);
-    if (next != NULL)
-        sk_wait_finish(next, claim);
-    return rc;
+    struct sk_queue_woken woken = { .first = NULL };
+    if (me == 0 || owner_of(sk_load_relaxed(&mutex->x_word)) != me)
+        return -EPERM;
+    (void)sk_queue_hold(&mutex->x_word);
+    struct skua_task *next = sk_queue_claim(&mutex->queue, &woken);
+    uint64_t waiters = sk_queue_is_empty(&mutex->queue) ? 0 : SK_QUEUE_WAITERS;
+    sk_queue_let_go(&mutex->x_word, (uintptr_t)next | waiters); /* MX1 */
+    sk_queue_finish(&woken);
+    return 0;
 }
 
 int skua_mutex_unlock(skua_mutex *m)
 {
     struct mutex *mutex = mutex_of(m);
-    uintptr_t me = self();
-    uintptr_t word = me;
-    if (sk_likely(sk_cas_acq_rel(&mutex->x_word, &word, 0))) /* MX1 */
-        return me != 0 ? 0 : -EPERM;
+    uint64_t me = self();
+    uint64_t word = me;
+    if (sk_likely(me != 0 && sk_cas_acq_rel(&mutex->x_word, &word, 0))) /* MX1 */
+        return 0;
     return unlock_slow(mutex, me);
 }

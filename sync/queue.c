@@ -1,48 +1,74 @@
 #include "sync/queue.h"
 
-/* Waiters readied for one taking of the lock. */
-enum { CHUNK = 32 };
+#include "runtime/base/assert.h"
+#include "runtime/base/lock.h"
 
-struct skua_task *sk_queue_claim_locked(struct sk_queue *q, enum sk_wait_claim *claim)
+uint64_t sk_queue_settled(_Atomic(uint64_t) *x_word)
 {
-    while (!sk_queue_empty_locked(q)) {
+    uint64_t word = sk_load_acquire(x_word); /* QL2 */
+    for (unsigned spins = 0; sk_unlikely((word & SK_QUEUE_LOCKED) != 0); spins++) {
+        sk_lock_relax(spins);
+        word = sk_load_acquire(x_word);
+    }
+    return word;
+}
+
+uint64_t sk_queue_hold(_Atomic(uint64_t) *x_word)
+{
+    uint64_t word;
+    do {
+        word = sk_queue_settled(x_word);
+    } while (!sk_cas_acquire(x_word, &word, word | SK_QUEUE_LOCKED)); /* QL2 */
+    return word;
+}
+
+/* A task that is claimed is in no run queue: its link is free. */
+struct skua_task *sk_queue_claim(struct sk_queue *q, struct sk_queue_woken *woken)
+{
+    while (!sk_queue_is_empty(q)) {
         struct sk_wait *wait = sk_container_of(sk_list_pop_front(&q->list), struct sk_wait, link);
         struct skua_task *task = wait->task; /* once it is claimed the wait may be gone */
-        *claim = sk_wait_claim(task, wait->ticket, SK_WAIT_WOKEN);
-        if (*claim != SK_WAIT_LOST)
-            return task;
+        enum sk_wait_claim claim = sk_wait_claim(task, wait->ticket, SK_WAIT_WOKEN);
+        if (claim == SK_WAIT_LOST)
+            continue;
+        if (claim == SK_WAIT_WON) {
+            task->next = woken->first;
+            woken->first = task;
+        }
+        return task;
     }
     return NULL;
 }
 
-void sk_queue_drop_locked(struct sk_queue_node *node)
+void sk_queue_claim_all(struct sk_queue *q, struct sk_queue_woken *woken)
 {
-    sk_list_remove(&node->wait.link); /* linked to itself when a waker has taken it out */
+    while (sk_queue_claim(q, woken) != NULL) {
+    }
+    /* In order of arrival. */
+    struct skua_task *reversed = NULL;
+    while (woken->first != NULL) {
+        struct skua_task *task = woken->first;
+        woken->first = task->next;
+        task->next = reversed;
+        reversed = task;
+    }
+    woken->first = reversed;
 }
 
-static bool is_meant(const struct sk_queue *q, uint32_t round)
+void sk_queue_finish(struct sk_queue_woken *woken)
 {
-    const struct sk_wait *wait = sk_container_of(q->list.next, struct sk_wait, link);
-    const struct sk_queue_node *node = sk_container_of(wait, struct sk_queue_node, wait);
-    return (int32_t)(node->round - round) <= 0;
+    while (woken->first != NULL) {
+        struct skua_task *task = woken->first;
+        woken->first = task->next; /* it belongs to a run queue, or runs, from the next line on */
+        sk_wait_finish(task, SK_WAIT_WON);
+    }
 }
 
-void sk_queue_wake_all(struct sk_queue *q, uint32_t round)
+void sk_queue_leave(struct sk_queue *q, _Atomic(uint64_t) *x_word, struct sk_wait *wait)
 {
-    struct skua_task *tasks[CHUNK];
-    enum sk_wait_claim claims[CHUNK];
-    unsigned n;
-    do {
-        n = 0;
-        sk_lock(&q->lock);
-        while (n < CHUNK && !sk_queue_empty_locked(q) && is_meant(q, round)) {
-            struct sk_wait *wait = sk_container_of(sk_list_pop_front(&q->list), struct sk_wait, link);
-            tasks[n] = wait->task;
-            claims[n] = sk_wait_claim(wait->task, wait->ticket, SK_WAIT_WOKEN);
-            n += claims[n] != SK_WAIT_LOST;
-        }
-        sk_unlock(&q->lock);
-        for (unsigned i = 0; i < n; i++)
-            sk_wait_finish(tasks[i], claims[i]);
-    } while (n == CHUNK);
+    uint64_t word = sk_queue_hold(x_word);
+    sk_list_remove(&wait->link); /* linked to itself when a waker has taken it out */
+    if (sk_queue_is_empty(q))
+        word &= ~(uint64_t)SK_QUEUE_WAITERS;
+    sk_queue_let_go(x_word, word);
 }

@@ -1,52 +1,69 @@
-/* sync/queue.h - those who wait for one object: a list in order of arrival under a spin lock. All-zero is empty.
- * Owns:    struct sk_queue.
- * Threads: any. A struct sk_queue_node lies on its waiter's stack and is touched by others only under the lock, while it is in
- *          the list; a waker claims the wait there (runtime/wait.h) and readies the waiter after it has let the lock go.
- * A node carries the round in which it came. Who wakes everybody names the last round that is meant, so that a waiter that
- * comes while the others are being woken is not woken by mistake. */
+/* sync/queue.h - those who wait for one object: a list in order of arrival, guarded by a bit in the object's own word.
+ * Owns:    struct sk_queue, and the protocol of the LOCKED bit.
+ * Threads: any. A struct sk_queue_node lies on its waiter's stack and is touched by others only while they hold the word.
+ *
+ * While LOCKED is set in a word nobody else changes the word or the list. Who holds it ends with one store, which changes the
+ * object's state and lets it go at once, and that store is its last access: the woken may free the object as soon as they
+ * return. (A lock beside the word would still be released after the word had said that all is over.) Therefore:
+ *   - who finds the object in the state that it waits for, but LOCKED, waits until it is not (sk_queue_settled);
+ *   - a waiter that was claimed before it slept does the same before it returns;
+ *   - claimed waiters are chained by their records and readied after that last store (sk_queue_finish).
+ * Order: QL1 release store that lets go -> QL2 acquire load or CAS: the list and what the holder did are visible. */
 #ifndef SK_SYNC_QUEUE_H
 #define SK_SYNC_QUEUE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "runtime/base/atomic.h"
 #include "runtime/base/list.h"
-#include "runtime/base/lock.h"
 #include "runtime/wait.h"
+
+/* In every object's word. */
+enum { SK_QUEUE_WAITERS = 1, SK_QUEUE_LOCKED = 2, SK_QUEUE_BITS = 3 };
 
 struct sk_queue {
     struct sk_list list; /* next NULL: never used */
-    struct sk_lock lock;
 };
 
-struct sk_queue_node {
-    struct sk_wait wait;
-    uint32_t round;
-};
+/* Any thread. The word once it is not LOCKED: QL2. */
+uint64_t sk_queue_settled(_Atomic(uint64_t) *x_word);
+/* Any thread. Takes the word; returns it as it was, not LOCKED. */
+uint64_t sk_queue_hold(_Atomic(uint64_t) *x_word);
 
-/* Holder of the lock. */
-static inline bool sk_queue_empty_locked(const struct sk_queue *q)
+/* Holder only: the last access to the object. */
+static inline void sk_queue_let_go(_Atomic(uint64_t) *x_word, uint64_t word)
+{
+    sk_store_release(x_word, word); /* QL1 */
+}
+
+/* Holder only. */
+static inline bool sk_queue_is_empty(const struct sk_queue *q)
 {
     return q->list.next == NULL || sk_list_empty(&q->list);
 }
 
-/* Holder of the lock. */
-static inline void sk_queue_push_locked(struct sk_queue *q, struct sk_queue_node *node, uint32_t round)
+/* Holder only. */
+static inline void sk_queue_push(struct sk_queue *q, struct sk_wait *wait)
 {
     if (q->list.next == NULL)
         sk_list_init(&q->list);
-    node->round = round;
-    sk_list_push_back(&q->list, &node->wait.link);
+    sk_list_push_back(&q->list, &wait->link);
 }
 
-/* Holder of the lock. Takes out the first waiter whose wait can be claimed: *claim says how it was won, for sk_wait_finish
- * after the lock is let go. NULL: nobody is left. */
-struct skua_task *sk_queue_claim_locked(struct sk_queue *q, enum sk_wait_claim *claim);
+/* Claimed waiters to be readied. */
+struct sk_queue_woken {
+    struct skua_task *first;
+};
 
-/* The waiter, after its wait ended early: out of the list, if it is still there. Holder of the lock. */
-void sk_queue_drop_locked(struct sk_queue_node *node);
+/* Holder only. Takes out the first waiter that can be claimed, and adds it to *woken if it sleeps. NULL: none is left. */
+struct skua_task *sk_queue_claim(struct sk_queue *q, struct sk_queue_woken *woken);
+/* Holder only. The same for all. */
+void sk_queue_claim_all(struct sk_queue *q, struct sk_queue_woken *woken);
+/* Any thread, after it has let go. Readies them. */
+void sk_queue_finish(struct sk_queue_woken *woken);
 
-/* Any thread. Wakes all that came in `round` or before it. */
-void sk_queue_wake_all(struct sk_queue *q, uint32_t round);
+/* The waiter, whose wait ended early: leaves the list if it is still there. */
+void sk_queue_leave(struct sk_queue *q, _Atomic(uint64_t) *x_word, struct sk_wait *wait);
 
 #endif

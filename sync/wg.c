@@ -1,17 +1,19 @@
 /* sync/wg.c - a wait group: waits until a count comes down to zero.
- * x_word: round << 33 | WAITERS | count. Each time that the count reaches zero a new round begins: who waited in the old one
- * is woken, who waits after the next add is not.
- * Order: WG1 acq_rel CAS that reaches zero -> WG2 acquire load in wait: what those who were done wrote is visible. */
+ * x_word: count << 2 | LOCKED | WAITERS (sync/queue.h).
+ *   add    by CAS, unless it brings the count to zero while some wait: then it holds the word, claims all, lets go with 0
+ *   wait   holds the word; count not zero: into the queue, lets go with WAITERS
+ * Order: WG1 acq_rel CAS, or QL1, that reaches zero -> WG2 acquire load in wait: what those who were done wrote is visible. */
+#include <assert.h>
 #include <errno.h>
 
 #include <skua/sync.h>
 
+#include "runtime/base/assert.h"
 #include "runtime/base/atomic.h"
+#include "runtime/sched.h"
 #include "sync/queue.h"
 
-#define COUNT_MASK UINT64_C(0xFFFFFFFF)
-#define WAITERS    (UINT64_C(1) << 32)
-enum { ROUND_SHIFT = 33 };
+enum { COUNT_SHIFT = 2 };
 
 struct wg {
     _Atomic(uint64_t) x_word;
@@ -25,21 +27,30 @@ static struct wg *wg_of(skua_wg *g)
     return (struct wg *)(void *)g;
 }
 
+/* Holder of the word. */
+static void reach_zero(struct wg *wg)
+{
+    struct sk_queue_woken woken = { .first = NULL };
+    sk_queue_claim_all(&wg->queue, &woken);
+    sk_queue_let_go(&wg->x_word, 0); /* WG1 */
+    sk_queue_finish(&woken);
+}
+
 int skua_wg_add(skua_wg *g, int n)
 {
     struct wg *wg = wg_of(g);
-    uint64_t word = sk_load_relaxed(&wg->x_word);
-    uint64_t next;
+    uint64_t word, next;
+    bool last;
     do {
-        int64_t count = (int64_t)(word & COUNT_MASK) + n;
+        word = sk_queue_settled(&wg->x_word);
+        int64_t count = (int64_t)(word >> COUNT_SHIFT) + n;
         if (count < 0 || count > INT32_MAX)
             return -EINVAL;
-        next = (word & ~COUNT_MASK) | (uint64_t)count;
-        if (count == 0 && n != 0)
-            next = ((word >> ROUND_SHIFT) + 1) << ROUND_SHIFT;
-    } while (!sk_cas_acq_rel(&wg->x_word, &word, next)); /* WG1 */
-    if ((next & COUNT_MASK) == 0 && (word & WAITERS) != 0)
-        sk_queue_wake_all(&wg->queue, (uint32_t)(word >> ROUND_SHIFT));
+        last = count == 0 && (word & SK_QUEUE_WAITERS) != 0;
+        next = last ? word | SK_QUEUE_LOCKED : (uint64_t)count << COUNT_SHIFT | (word & SK_QUEUE_WAITERS);
+    } while (!sk_cas_acq_rel(&wg->x_word, &word, next)); /* WG1, QL2 */
+    if (last)
+        reach_zero(wg);
     return 0;
 }
 
@@ -48,41 +59,45 @@ int skua_wg_done(skua_wg *g)
     return skua_wg_add(g, -1);
 }
 
-/* Into the queue, unless the count is zero. */
-static bool enqueue(struct wg *wg, struct sk_queue_node *node)
+static bool is_zero(struct wg *wg)
 {
-    sk_lock(&wg->queue.lock);
-    uint64_t word = sk_load_acquire(&wg->x_word); /* WG2 */
-    while ((word & COUNT_MASK) != 0 && (word & WAITERS) == 0 && !sk_cas_acq_rel(&wg->x_word, &word, word | WAITERS)) {
+    return sk_queue_settled(&wg->x_word) >> COUNT_SHIFT == 0; /* WG2 */
+}
+
+/* Into the queue, unless the count is zero. */
+static bool enqueue(struct wg *wg, struct sk_wait *wait)
+{
+    uint64_t word = sk_queue_hold(&wg->x_word); /* WG2 */
+    bool must_wait = word >> COUNT_SHIFT != 0;
+    if (must_wait) {
+        sk_queue_push(&wg->queue, wait);
+        word |= SK_QUEUE_WAITERS;
     }
-    bool must_wait = (word & COUNT_MASK) != 0;
-    if (must_wait)
-        sk_queue_push_locked(&wg->queue, node, (uint32_t)(word >> ROUND_SHIFT));
-    sk_unlock(&wg->queue.lock);
+    sk_queue_let_go(&wg->x_word, word);
     return must_wait;
 }
 
 int skua_wg_wait(skua_wg *g, skua_time dl)
 {
     struct wg *wg = wg_of(g);
-    struct sk_queue_node node;
+    struct sk_wait wait;
     int rc = sk_wait_check_deadline(dl);
     if (rc < 0)
         return rc;
-    if ((sk_load_acquire(&wg->x_word) & COUNT_MASK) == 0) /* WG2 */
+    sk_sched_spend();
+    if (is_zero(wg))
         return 0;
-    rc = sk_wait_begin(&node.wait, dl, 0);
+    rc = sk_wait_begin(&wait, dl, 0);
     if (rc < 0)
-        return (sk_load_acquire(&wg->x_word) & COUNT_MASK) == 0 ? 0 : rc;
-    if (!enqueue(wg, &node)) {
-        (void)sk_wait_abandon(&node.wait);
+        return is_zero(wg) ? 0 : rc;
+    if (!enqueue(wg, &wait)) {
+        (void)sk_wait_abandon(&wait);
         return 0;
     }
-    rc = sk_wait_park(&node.wait);
-    if (rc < 0) {
-        sk_lock(&wg->queue.lock);
-        sk_queue_drop_locked(&node);
-        sk_unlock(&wg->queue.lock);
-    }
+    rc = sk_wait_park(&wait);
+    if (rc < 0)
+        sk_queue_leave(&wg->queue, &wg->x_word, &wait);
+    else
+        (void)sk_queue_settled(&wg->x_word);
     return rc;
 }

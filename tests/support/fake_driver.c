@@ -40,13 +40,12 @@ unsigned sk_driver_poll(struct sk_driver *d)
     return 0;
 }
 
-unsigned sk_driver_wait(struct sk_driver *d, skua_time until)
+void sk_driver_wait(struct sk_driver *d, skua_time until)
 {
     sk_store_relaxed(&d->counts->x_sleeps, sk_load_relaxed(&d->counts->x_sleeps) + 1);
     while (sk_load_acquire(&d->x_woken) == 0 && (until == SKUA_NEVER || sk_clock_now() < until))
         (void)sk_sys_futex_wait(&d->x_woken, 0, until);
     sk_store_relaxed(&d->x_woken, 0u);
-    return 0;
 }
 
 bool sk_driver_has_mail(struct sk_driver *d)

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdnoreturn.h>
 
 struct sk_worker;
 
@@ -14,6 +15,9 @@ enum { SK_ARCH_FRAME_BYTES = 80 };
 /* Saves the caller's context in *save, goes on at the context `to`, and returns there what is passed as worker.
  * The caller's stack is free to be resumed elsewhere as soon as the other side runs. */
 struct sk_worker *sk_switch(void **save, void *to, struct sk_worker *worker);
+
+/* Goes on at the context `to` for good: the caller's stack is given up. */
+noreturn void sk_switch_away(void *to, struct sk_worker *worker);
 
 /* Calls fn(arg) through a frame that ends every unwinding: a child on its closer's stack is a coroutine of its own. */
 int sk_arch_call(int (*fn)(void *), void *arg);

@@ -14,7 +14,7 @@
 /* Goal: no number is out of the table's reach, and what is no descriptor is no entry. */
 SKT_TEST(fd, table)
 {
-    static const int numbers[] = { 0, 1, SK_FD_CHUNK - 1, SK_FD_CHUNK, 1000000, (1 << 30) - 1 };
+    static const int numbers[] = {0, 1, SK_FD_CHUNK - 1, SK_FD_CHUNK, 1000000, (1 << 30) - 1};
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         struct sk_fd *entry = sk_fd_make(numbers[i]);
         SKT_NOT_NULL(entry);
@@ -30,7 +30,8 @@ SKT_TEST(fd, table)
     SKT_EQ(skua_close(INT_MAX), -EBADF);
 }
 
-/* Goal: with nothing in flight skua_close is close(2), also without a runtime; the generation tells a closing apart. */
+/* Goal: with nothing in flight skua_close is close(2), also without a runtime; the generation tells
+ * a closing apart. */
 SKT_TEST(fd, close_idle)
 {
     int fds[2];
@@ -86,8 +87,8 @@ static int poll_one(void *arg)
     return 0;
 }
 
-/* BUGS: close vs in-flight. Goal: what is in flight returns -ECANCELED, all of it before skua_close does; the peer sees the
- * end; and another process's copy of a socket still works. */
+/* BUGS: close vs in-flight. Goal: what is in flight returns -ECANCELED, all of it before skua_close
+ * does; the peer sees the end; and another process's copy of a socket still works. */
 static int close_busy_body(void *arg)
 {
     enum { READERS = 20 };
@@ -99,7 +100,7 @@ static int close_busy_body(void *arg)
     io_tcp_pair(fds);
     SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
     for (int i = 0; i < READERS; i++) {
-        readers[i] = (struct reader){ fds[0], 99 };
+        readers[i] = (struct reader){fds[0], 99};
         SKT_EQ(skua_spawn(&s, i % 2 ? read_one : poll_one, &readers[i]), 0);
     }
     SKT_EQ(skua_sleep(SKUA_MS(10)), 0);
@@ -124,7 +125,7 @@ SKT_TEST(fd, close_busy)
 static int close_copy_body(void *arg)
 {
     const int *fds = arg;
-    struct reader r = { fds[0], 99 };
+    struct reader r = {fds[0], 99};
     skua_scope s;
     SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
     SKT_EQ(skua_spawn(&s, read_one, &r), 0);
@@ -156,7 +157,8 @@ SKT_TEST(fd, close_spares_copies)
     close(fds[1]);
 }
 
-/* Goal: of two that close one descriptor at once one succeeds, and the other gets -EBADF, while operations are in flight. */
+/* Goal: of two that close one descriptor at once one succeeds, and the other gets -EBADF, while
+ * operations are in flight. */
 static int close_it(void *arg)
 {
     struct reader *r = arg;
@@ -171,7 +173,7 @@ static int close_twice_body(void *arg)
         int fds[2];
         skua_scope s;
         io_pair(fds);
-        struct reader reader = { fds[0], 99 }, closers[2] = { { fds[0], 99 }, { fds[0], 99 } };
+        struct reader reader = {fds[0], 99}, closers[2] = {{fds[0], 99}, {fds[0], 99}};
         SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
         SKT_EQ(skua_spawn(&s, read_one, &reader), 0);
         skua_yield();
@@ -239,7 +241,7 @@ static int close_cancelled_body(void *arg)
     skua_scope outer, inner;
     (void)arg;
     io_pair(fds);
-    struct reader other = { fds[0], 99 }, r = { fds[0], 99 };
+    struct reader other = {fds[0], 99}, r = {fds[0], 99};
     SKT_EQ(skua_scope_open(&outer, SKUA_FAIL_FAST, SKUA_NEVER), 0);
     SKT_EQ(skua_spawn(&outer, read_one, &other), 0);
     SKT_EQ(skua_scope_open(&inner, SKUA_FAIL_FAST, SKUA_NEVER), 0);
@@ -260,9 +262,9 @@ SKT_TEST(fd, close_in_cancelled_task)
     io_run(close_cancelled_body, NULL, 2);
 }
 
-/* BUGS: fd reuse. Goal: numbers that are closed and opened again at the highest rate never mix up two connections. Method:
- * each coroutine makes a pair of its own, sends its id, and closes; a reader that is closed under its feet sees only its own
- * bytes, -ECANCELED, -EBADF or the end. */
+/* BUGS: fd reuse. Goal: numbers that are closed and opened again at the highest rate never mix up
+ * two connections. Method: each coroutine makes a pair of its own, sends its id, and closes; a
+ * reader that is closed under its feet sees only its own bytes, -ECANCELED, -EBADF or the end. */
 static int reuse_child(void *arg)
 {
     uint64_t id = (uint64_t)(uintptr_t)arg;
@@ -298,8 +300,9 @@ SKT_TEST(fd, reuse)
     io_run(reuse_body, NULL, 4);
 }
 
-/* Goal: an operation that meets a number while close(2) runs goes on with the file that has it next, or gets -EBADF; it
- * never hangs on the dead one. Method: close(2) is replaced by one that lets such an operation start before it returns. */
+/* Goal: an operation that meets a number while close(2) runs goes on with the file that has it
+ * next, or gets -EBADF; it never hangs on the dead one. Method: close(2) is replaced by one that
+ * lets such an operation start before it returns. */
 static int slow_fd = -1;
 static _Atomic(int) x_in_close;
 
@@ -322,7 +325,7 @@ static void *close_slowly(void *arg)
 static int window_body(void *arg)
 {
     int reopens = *(int *)arg;
-    int fds[2], again[2] = { -1, -1 };
+    int fds[2], again[2] = {-1, -1};
     pthread_t thread;
     char c = 0;
     io_pair(fds);

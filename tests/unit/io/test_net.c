@@ -82,7 +82,8 @@ SKT_TEST(net, bad_address_is_named)
     SKT_STR_HAS(out, "skua: address 'tcp:localhost:80': the host must be numeric");
 }
 
-/* Goal: a socket file that nobody listens on any more is replaced; one in use, or a file that is no socket, is not. */
+/* Goal: a socket file that nobody listens on any more is replaced; one in use, or a file that is no
+ * socket, is not. */
 SKT_TEST(net, unix_path_policy)
 {
     char path[64], addr[80];
@@ -123,7 +124,7 @@ static int tcp_body(void *arg)
 {
     char addr[64], buf[16];
     skua_scope s;
-    int fds[2] = { skua_listen("tcp:127.0.0.1:0", NULL), -1 };
+    int fds[2] = {skua_listen("tcp:127.0.0.1:0", NULL), -1};
     (void)arg;
     local_address(fds[0], addr, sizeof(addr));
     SKT_EQ(skua_accept(fds[0], NULL, NULL, SKUA_NOW), -EAGAIN);
@@ -144,7 +145,8 @@ static int tcp_body(void *arg)
     SKT_EQ(skua_write(fds[1], "back", 4, SKUA_NEVER), 4);
     SKT_EQ(skua_read(fd, buf, 16, SKUA_NEVER), 4);
     SKT_EQ(skua_send(fd, "ab", 2, 0, SKUA_NEVER), 2);
-    SKT_EQ(skua_recv(fds[1], buf, 4, MSG_WAITALL, skua_in(SKUA_MS(5))), 2); /* what came is not lost */
+    SKT_EQ(skua_recv(fds[1], buf, 4, MSG_WAITALL, skua_in(SKUA_MS(5))),
+           2); /* what came is not lost */
 
     SKT_EQ(skua_close(fd), 0);
     SKT_EQ(skua_recv(fds[1], buf, 16, 0, SKUA_NEVER), 0);
@@ -185,13 +187,14 @@ static int messages_body(void *arg)
 {
     int fds[2], passed = -1;
     char buf[8], control[CMSG_SPACE(sizeof(int))];
-    struct iovec v = { buf, 2 };
+    struct iovec v = {buf, 2};
     (void)arg;
     SKT_EQ(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fds), 0);
     SKT_EQ(skua_send(fds[0], buf, 0, 0, SKUA_NEVER), 0);
     SKT_EQ(skua_recv(fds[1], buf, 8, 0, SKUA_NEVER), 0);
     SKT_EQ(skua_recv(fds[1], buf, 8, 0, SKUA_NOW), -EAGAIN);
-    struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
+    struct msghdr m = {
+        .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
     memcpy(buf, "fd", 2);
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     c->cmsg_level = SOL_SOCKET;
@@ -216,7 +219,8 @@ SKT_TEST(net, messages)
     io_run(messages_body, NULL, 1);
 }
 
-/* Goal: an O_NONBLOCK socket of the caller's connects all the same; one to nowhere times out and can be closed. */
+/* Goal: an O_NONBLOCK socket of the caller's connects all the same; one to nowhere times out and
+ * can be closed. */
 static int connect_body(void *arg)
 {
     struct sockaddr_in sa;
@@ -244,7 +248,8 @@ SKT_TEST(net, connect)
     io_run(connect_body, NULL, 1);
 }
 
-/* Goal: a Unix listener whose backlog is full makes a dialler wait, until its deadline or until there is room. */
+/* Goal: a Unix listener whose backlog is full makes a dialler wait, until its deadline or until
+ * there is room. */
 static int accept_later(void *arg)
 {
     skua_sleep(SKUA_MS(20));

@@ -38,7 +38,8 @@ SKT_TEST(op, now)
     io_run(now_body, NULL, 1);
 }
 
-/* Goal: deadlines: -EINVAL for a duration, -ETIMEDOUT after a try for one that has passed, and in time for one to come. */
+/* Goal: deadlines: -EINVAL for a duration, -ETIMEDOUT after a try for one that has passed, and in
+ * time for one to come. */
 static int deadline_body(void *arg)
 {
     int fds[2];
@@ -63,8 +64,8 @@ SKT_TEST(op, deadlines)
     io_run(deadline_body, NULL, 1);
 }
 
-/* Goal: what a cancelled coroutine can do at once is done; what would wait gives -ECANCELED; a regular file counts as
- * ready. */
+/* Goal: what a cancelled coroutine can do at once is done; what would wait gives -ECANCELED; a
+ * regular file counts as ready. */
 static int cancelled_child(void *arg)
 {
     int *fds = arg;
@@ -125,7 +126,8 @@ static int nonblock_body(void *arg)
     for (int i = 0; i < 2; i++) {
         SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
         SKT_EQ(skua_spawn(&s, write_later, &fds[1]), 0);
-        SKT_EQ(i ? skua_read(fds[0], buf, 8, SKUA_NEVER) : skua_recv(fds[0], buf, 8, 0, SKUA_NEVER), 4);
+        SKT_EQ(i ? skua_read(fds[0], buf, 8, SKUA_NEVER) : skua_recv(fds[0], buf, 8, 0, SKUA_NEVER),
+               4);
         SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
     }
     SKT_EQ(fcntl(fds[0], F_GETFL) & O_NONBLOCK, O_NONBLOCK);
@@ -237,9 +239,10 @@ SKT_TEST(op, plain_thread_ended)
 
 /* ---- Races. */
 
-/* BUGS: op buffer use after free, timer-cancel race. Goal: of completion, deadline and cancellation one wins, no byte is lost
- * and no buffer is written after the call. Method: a writer sends numbered bytes; readers with short deadlines that are
- * cancelled now and then put each read into a fresh frame and check the order; frames are overwritten after each call. */
+/* BUGS: op buffer use after free, timer-cancel race. Goal: of completion, deadline and cancellation
+ * one wins, no byte is lost and no buffer is written after the call. Method: a writer sends
+ * numbered bytes; readers with short deadlines that are cancelled now and then put each read into a
+ * fresh frame and check the order; frames are overwritten after each call. */
 struct race {
     int fds[2];
     uint64_t total;
@@ -311,7 +314,7 @@ static int race_body(void *arg)
 
 static void race(unsigned workers)
 {
-    struct race r = { .total = skt_scaled(20000) };
+    struct race r = {.total = skt_scaled(20000)};
     io_pair(r.fds);
     io_run(race_body, &r, workers);
     SKT_EQ(r.read, r.total);
@@ -330,7 +333,8 @@ SKT_TEST(op, race_workers)
     race(4);
 }
 
-/* BUGS: resource leak on cancel. Goal: an accept that is cancelled or times out loses no connection and no descriptor. */
+/* BUGS: resource leak on cancel. Goal: an accept that is cancelled or times out loses no connection
+ * and no descriptor. */
 static int accept_body(void *arg)
 {
     int listener = skua_listen("unix:@skua-test-op-accept", NULL);

@@ -59,7 +59,7 @@ SKT_TEST(ring, nops)
 /* Goal: sizes are rounded up, 4 at least. */
 SKT_TEST(ring, sizes)
 {
-    static const uint32_t sizes[][2] = { { 1, 4 }, { 4, 4 }, { 5, 8 }, { 256, 256 }, { 257, 512 } };
+    static const uint32_t sizes[][2] = {{1, 4}, {4, 4}, {5, 8}, {256, 256}, {257, 512}};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         struct sk_ring r;
         SKT_EQ(sk_ring_open(&r, sizes[i][0]), 0);
@@ -84,8 +84,8 @@ SKT_TEST(ring, wait_ends)
     sk_ring_close(&r);
 }
 
-/* BUGS: CQ overflow. More completions than the queue holds are lost by no one, and no enter is needed to learn of them but
- * the flag: cq.overflow stays 0. */
+/* BUGS: CQ overflow. More completions than the queue holds are lost by no one, and no enter is
+ * needed to learn of them but the flag: cq.overflow stays 0. */
 SKT_TEST(ring, cq_overflow)
 {
     enum { TOTAL = 1000 };
@@ -113,8 +113,8 @@ SKT_TEST(ring, cq_overflow)
     sk_ring_close(&r);
 }
 
-/* Goal: one enter delivers a burst only; the ring says that there is more until all is there. Method: 200 pipes are polled,
- * all become readable, nothing but has_news tells. */
+/* Goal: one enter delivers a burst only; the ring says that there is more until all is there.
+ * Method: 200 pipes are polled, all become readable, nothing but has_news tells. */
 SKT_TEST(ring, bursts)
 {
     enum { PIPES = 200 };
@@ -166,7 +166,7 @@ static void refuse_io_uring(uint32_t err)
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | err),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
-    struct sock_fprog program = { sizeof(filter) / sizeof(filter[0]), filter };
+    struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
     SKT_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
     SKT_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
 }
@@ -199,7 +199,7 @@ SKT_TEST(ring, kernel_without)
 
 static void open_without_files(void *arg)
 {
-    struct rlimit none = { 3, 3 };
+    struct rlimit none = {3, 3};
     uint32_t entries = 8;
     SKT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
     for (int fd = 3; fd < 64; fd++)
@@ -216,11 +216,11 @@ SKT_TEST(ring, no_descriptor)
     SKT_STR_HAS(out, "ulimit -n");
 }
 
-/* Goal: without room under RLIMIT_MEMLOCK a smaller ring is used, and said. Method: as a user who is not exempt, under a
- * limit of 64 KiB: a ring of 1024 entries does not fit. */
+/* Goal: without room under RLIMIT_MEMLOCK a smaller ring is used, and said. Method: as a user who
+ * is not exempt, under a limit of 64 KiB: a ring of 1024 entries does not fit. */
 static void open_under_memlock(void *arg)
 {
-    struct rlimit limit = { 65536, 65536 };
+    struct rlimit limit = {65536, 65536};
     struct sk_ring r;
     SKT_EQ(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
     SKT_EQ(setresgid(65534, 65534, 65534), 0);

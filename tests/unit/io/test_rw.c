@@ -70,8 +70,8 @@ static int vectors_body(void *arg)
 {
     int fds[2];
     char a[3], b[5];
-    struct iovec in[2] = { { a, sizeof(a) }, { b, sizeof(b) } };
-    struct iovec out[2] = { { (char[]){ "abc" }, 3 }, { (char[]){ "defg" }, 4 } };
+    struct iovec in[2] = {{a, sizeof(a)}, {b, sizeof(b)}};
+    struct iovec out[2] = {{(char[]){"abc"}, 3}, {(char[]){"defg"}, 4}};
     (void)arg;
     io_pipe(fds);
     SKT_EQ(skua_writev(fds[1], out, 2, SKUA_NEVER), 7);
@@ -131,7 +131,7 @@ static int full_body(void *arg)
             sk_fd_set_socket(fds[0], true);
             sk_fd_set_socket(fds[1], true);
         }
-        struct bulk b = { fds[1], sent, 0, 99 };
+        struct bulk b = {fds[1], sent, 0, 99};
         SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
         SKT_EQ(skua_spawn(&s, send_bulk, &b), 0);
         memset(got, 0, BULK);
@@ -184,7 +184,8 @@ SKT_TEST(rw, full_ends_early)
     io_run(full_ends_body, NULL, 1);
 }
 
-/* BUGS: EINTR, SIGPIPE, short writes. Goal: a peer that has gone is an error, with the default action of SIGPIPE. */
+/* BUGS: EINTR, SIGPIPE, short writes. Goal: a peer that has gone is an error, with the default
+ * action of SIGPIPE. */
 static int sigpipe_body(void *arg)
 {
     int fds[2];
@@ -274,8 +275,8 @@ SKT_TEST(rw, stale_hint)
     io_run(stale_hint_body, NULL, 1);
 }
 
-/* Goal: a transfer longer than the kernel takes at once is cut, not refused. Method: /dev/zero would fill it; /dev/null
- * takes it. */
+/* Goal: a transfer longer than the kernel takes at once is cut, not refused. Method: /dev/zero
+ * would fill it; /dev/null takes it. */
 static int huge_body(void *arg)
 {
     static char c;
@@ -290,4 +291,50 @@ static int huge_body(void *arg)
 SKT_TEST(rw, huge)
 {
     io_run(huge_body, NULL, 1);
+}
+
+/* Goal: many operations on files at once take turns, all complete, and those that wait for their
+ * turn can be cancelled. */
+static int read_block(void *arg)
+{
+    char buf[512];
+    uint64_t first;
+    uintptr_t i = (uintptr_t)arg;
+    ssize_t n = skua_pread((int)(i >> 32), buf, sizeof(buf),
+                           (off_t)((i & 0xffffffff) * sizeof(buf)), SKUA_NEVER);
+    if (n < 0)
+        return (int)n;
+    SKT_EQ(n, sizeof(buf));
+    memcpy(&first, buf, sizeof(first));
+    SKT_EQ(first, i & 0xffffffff);
+    return 0;
+}
+
+static int many_files_body(void *arg)
+{
+    enum { BLOCKS = 500 };
+    static uint64_t blocks[BLOCKS][64];
+    skua_scope s;
+    (void)arg;
+    for (uint64_t i = 0; i < BLOCKS; i++)
+        blocks[i][0] = i;
+    int fd = io_file((const char *)blocks, sizeof(blocks));
+    for (int cancelled = 0; cancelled < 2; cancelled++) {
+        SKT_EQ(skua_scope_open(&s, SKUA_COLLECT, SKUA_NEVER), 0);
+        for (uintptr_t i = 0; i < BLOCKS; i++)
+            SKT_EQ(skua_spawn(&s, read_block, (void *)((uintptr_t)fd << 32 | i)), 0);
+        if (cancelled) {
+            skua_yield();
+            skua_scope_cancel(&s);
+        }
+        int rc = skua_scope_close(&s, SKUA_NEVER);
+        SKT_TRUE(rc == 0 || (cancelled && rc == -ECANCELED));
+    }
+    return skua_close(fd);
+}
+
+SKT_TEST(rw, many_files)
+{
+    io_run(many_files_body, NULL, 1);
+    io_run(many_files_body, NULL, 3);
 }

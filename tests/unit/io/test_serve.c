@@ -74,12 +74,13 @@ static int serve(void *arg)
 
 static struct server server_of(int listen_fd)
 {
-    struct server s = { .listen_fd = listen_fd, .result = 1, .conn = echo, .dl = SKUA_NEVER };
+    struct server s = {.listen_fd = listen_fd, .result = 1, .conn = echo, .dl = SKUA_NEVER};
     s.opts.size = sizeof(s.opts);
     return s;
 }
 
-/* Goal: connections are served until the scope is cancelled; then nobody new, those that live may finish. */
+/* Goal: connections are served until the scope is cancelled; then nobody new, those that live may
+ * finish. */
 static int client(void *arg)
 {
     int fd = dial(arg);
@@ -123,7 +124,8 @@ SKT_TEST(serve, connections)
     io_run(serve_body, NULL, 4);
 }
 
-/* Goal: dl ends it as a cancellation does; after the drain time what is left is cancelled; < 0 does not drain. */
+/* Goal: dl ends it as a cancellation does; after the drain time what is left is cancelled; < 0 does
+ * not drain. */
 static int drain_body(void *arg)
 {
     struct sockaddr_in sa;
@@ -181,7 +183,8 @@ SKT_TEST(serve, max_conns)
     io_run(max_conns_body, NULL, 4);
 }
 
-/* Goal: a connection's own skua_close is respected, even if its number has another owner by then. */
+/* Goal: a connection's own skua_close is respected, even if its number has another owner by then.
+ * */
 static atomic_int reopened;
 static int close_and_reopen(int fd, void *arg)
 {
@@ -221,7 +224,8 @@ SKT_TEST(serve, own_close)
     io_run(own_close_body, NULL, 1);
 }
 
-/* BUGS: EMFILE accept loop. Goal: without descriptors it waits at little cost, says so, and goes on within a second. */
+/* BUGS: EMFILE accept loop. Goal: without descriptors it waits at little cost, says so, and goes on
+ * within a second. */
 static int hold(int fd, void *arg)
 {
     char c;
@@ -234,7 +238,7 @@ static int emfile_body(void *arg)
 {
     enum { FILLERS = 512 };
     int fillers[FILLERS], n = 0;
-    struct rlimit before, small = { FILLERS / 2, 0 };
+    struct rlimit before, small = {FILLERS / 2, 0};
     struct sockaddr_in sa;
     skua_scope s;
     struct server server = server_of(listen_somewhere(&sa));

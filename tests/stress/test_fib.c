@@ -1,0 +1,134 @@
+/* Fork-join trees while I/O, timers and yields go on beside them and inside them: all make progress,
+ * and memory stays within bounds. */
+#include "tests/stress/stress.h"
+
+enum {
+    DEPTH = 24,
+    /* A suspended leaf holds its stack, and a few hundred of them at once are what is to be expected;
+     * a stack for each of the hundred thousand children would be gigabytes. */
+    STACKS_KIB_MAX = 128 << 10,
+};
+
+struct fib {
+    unsigned n;
+    uint64_t result;
+};
+
+struct beside {
+    _Atomic(bool) x_over;
+    uint64_t ticks, pongs, yields; /* each written by one coroutine */
+    int fds[2];
+};
+
+/* Some leaves wait a little. */
+static void rest(unsigned salt)
+{
+    if (salt % 512 == 0)
+        SKT_EQ(skua_sleep(SKUA_US(20)), 0);
+    else if (salt % 32 == 0)
+        SKT_EQ(skua_yield(), 0);
+}
+
+static int fib(void *arg)
+{
+    static _Thread_local unsigned salt;
+    struct fib *f = arg;
+    if (f->n < 2) {
+        f->result = f->n;
+        rest(++salt);
+        return 0;
+    }
+    struct fib a = {f->n - 1, 0}, b = {f->n - 2, 0};
+    skua_scope s;
+    SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
+    SKT_EQ(skua_spawn(&s, fib, &a), 0);
+    SKT_EQ(fib(&b), 0);
+    SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+    f->result = a.result + b.result;
+    return 0;
+}
+
+static int tick(void *arg)
+{
+    struct beside *beside = arg;
+    for (; !atomic_load(&beside->x_over); beside->ticks++)
+        SKT_EQ(skua_sleep(SKUA_US(50)), 0);
+    return 0;
+}
+
+static int keep_yielding(void *arg)
+{
+    struct beside *beside = arg;
+    for (; !atomic_load(&beside->x_over); beside->yields++)
+        SKT_EQ(skua_yield(), 0);
+    return 0;
+}
+
+static int ping(void *arg)
+{
+    struct beside *beside = arg;
+    char c = 'p';
+    for (; !atomic_load(&beside->x_over); beside->pongs++) {
+        SKT_EQ(skua_write(beside->fds[0], &c, 1, SKUA_NEVER), 1);
+        SKT_EQ(skua_read(beside->fds[0], &c, 1, SKUA_NEVER), 1);
+    }
+    return skua_close(beside->fds[0]);
+}
+
+static int pong(void *arg)
+{
+    struct beside *beside = arg;
+    char c;
+    while (skua_read(beside->fds[1], &c, 1, SKUA_NEVER) == 1)
+        SKT_EQ(skua_write(beside->fds[1], &c, 1, SKUA_NEVER), 1);
+    return skua_close(beside->fds[1]);
+}
+
+static int grow_tree(void *arg)
+{
+    struct beside beside = {.ticks = 0};
+    struct fib f = {DEPTH, 0};
+    skua_scope s;
+    (void)arg;
+    st_pair(beside.fds);
+    SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
+    SKT_EQ(skua_spawn(&s, tick, &beside), 0);
+    SKT_EQ(skua_spawn(&s, keep_yielding, &beside), 0);
+    SKT_EQ(skua_spawn(&s, ping, &beside), 0);
+    SKT_EQ(skua_spawn(&s, pong, &beside), 0);
+    unsigned trees = (unsigned)skt_scaled(60);
+    for (unsigned i = 0; i < trees; i++) {
+        f.n = DEPTH;
+        SKT_EQ(fib(&f), 0);
+        SKT_EQ(f.result, 46368u);
+    }
+    atomic_store(&beside.x_over, true);
+    SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+    SKT_GT(beside.ticks, trees);
+    SKT_GT(beside.pongs, trees);
+    SKT_GT(beside.yields, trees);
+    return 0;
+}
+
+static void grow_with(unsigned workers)
+{
+    long before = st_status_kib("VmRSS:");
+    st_run(grow_tree, NULL, workers);
+    if (!skt_sanitized())
+        SKT_LE(st_status_kib("VmHWM:") - before, STACKS_KIB_MAX);
+}
+
+SKT_TEST(stress, fork_join_beside_io_on_one_worker)
+{
+    grow_with(1);
+}
+
+SKT_TEST(stress, fork_join_beside_io_on_two_workers)
+{
+    grow_with(2);
+}
+
+SKT_TEST(stress, fork_join_beside_io_on_eight_workers)
+{
+    grow_with(8);
+}
