@@ -205,7 +205,7 @@ int skua_listen(const char *addr, const skua_net_opts *o)
 int skua_dial(const char *addr, const skua_net_opts *o, skua_time dl)
 {
     struct sk_addr parsed = {.len = 0};
-    int rc = sk_wait_check_deadline(dl);
+    int rc = sk_clock_check_deadline(dl);
     if (rc == 0)
         rc = parse(&parsed, addr, o);
     if (rc < 0)

@@ -10,6 +10,7 @@
 
 #include "io/fd.h"
 #include "runtime/base/assert.h"
+#include "runtime/base/clock.h"
 #include "runtime/current.h"
 #include "runtime/driver.h"
 #include "runtime/runtime.h"
@@ -272,7 +273,7 @@ static int try_in_thread(struct sk_op *op, skua_time dl)
 {
     if (sk_current_worker() != NULL)
         return -EPERM; /* a callback of the worker, which cannot wait for itself */
-    int rc = sk_wait_check_deadline(dl);
+    int rc = sk_clock_check_deadline(dl);
     if (rc < 0)
         return rc;
     struct skua_task *proxy = sk_task_proxy();

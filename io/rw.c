@@ -6,6 +6,7 @@
 
 #include "io/fd.h"
 #include "io/op.h"
+#include "runtime/base/clock.h"
 
 /* What one call transfers at most, as in the kernel's read(2) and write(2): INT_MAX, down to a
  * page. */
@@ -63,7 +64,7 @@ static __attribute__((noinline)) int check_seekable(int fd)
 static ssize_t run_at(enum sk_op_kind kind, int fd, const void *buf, size_t n, off_t off,
                       skua_time dl)
 {
-    int rc = off < 0 ? -EINVAL : sk_wait_check_deadline(dl);
+    int rc = off < 0 ? -EINVAL : sk_clock_check_deadline(dl);
     if (rc == 0)
         rc = check_seekable(fd);
     if (rc < 0)
@@ -97,7 +98,7 @@ ssize_t skua_writev(int fd, const struct iovec *v, int n, skua_time dl)
 int skua_read_full(int fd, void *buf, size_t n, size_t *done, skua_time dl)
 {
     size_t got = 0;
-    ssize_t rc = sk_wait_check_deadline(dl);
+    ssize_t rc = sk_clock_check_deadline(dl);
     while (rc >= 0 && got < n) {
         rc = skua_read(fd, (char *)buf + got, n - got, dl);
         if (rc == 0)
@@ -113,7 +114,7 @@ int skua_read_full(int fd, void *buf, size_t n, size_t *done, skua_time dl)
 int skua_write_full(int fd, const void *buf, size_t n, size_t *done, skua_time dl)
 {
     size_t taken = 0;
-    ssize_t rc = sk_wait_check_deadline(dl);
+    ssize_t rc = sk_clock_check_deadline(dl);
     while (rc >= 0 && taken < n) {
         rc = skua_write(fd, (const char *)buf + taken, n - taken, dl);
         if (rc == 0)

@@ -19,7 +19,6 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
 #include "runtime/current.h"
-#include "runtime/wait.h"
 
 #define DRAIN_DEFAULT_NS   SKUA_S(5)
 #define SHORTAGE_PAUSE_NS  SKUA_MS(100) /* one may come free anywhere in the system */
@@ -243,7 +242,7 @@ static int serve_called(void *arg)
 int skua_serve(skua_scope *scope, int listen_fd, int (*conn)(int fd, void *), void *arg,
                const skua_serve_opts *o, skua_time dl)
 {
-    if (conn == NULL || sk_wait_check_deadline(dl) < 0 ||
+    if (conn == NULL || sk_clock_check_deadline(dl) < 0 ||
         (o != NULL && (o->size < sizeof(*o) || o->flags != 0)))
         return -EINVAL;
     struct serve s = {

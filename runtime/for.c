@@ -6,6 +6,7 @@
 #include <skua/scope.h>
 
 #include "runtime/current.h"
+#include "runtime/base/clock.h"
 #include "runtime/wait.h"
 
 enum { PIECES_PER_WORKER = 8 };
@@ -67,7 +68,7 @@ static int run_loop(void *arg)
 int skua_for(size_t n, size_t grain, int (*fn)(size_t begin, size_t end, void *), void *arg, skua_time dl)
 {
     struct call call = { .loop = { .grain = grain, .fn = fn, .arg = arg }, .n = n, .dl = dl };
-    int rc = sk_wait_check_deadline(dl);
+    int rc = sk_clock_check_deadline(dl);
     if (rc < 0 || fn == NULL)
         return -EINVAL;
     if (n == 0)

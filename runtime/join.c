@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/mem.h"
 #include "runtime/cancel.h"
 #include "runtime/current.h"
@@ -92,7 +93,7 @@ int sk_join_wait(struct skua_task *task, int *result, skua_time dl, unsigned fla
 {
     struct sk_wait wait;
     struct sk_join join = { .wait = &wait };
-    int rc = sk_wait_check_deadline(dl);
+    int rc = sk_clock_check_deadline(dl);
     if (rc < 0)
         return rc;
     if (task == sk_current_task())

@@ -308,7 +308,7 @@ static void tear_down(void)
 int skua_stop(skua_time dl)
 {
     uint32_t running = SK_RUNTIME_RUNNING;
-    int rc = sk_wait_check_deadline(dl);
+    int rc = sk_clock_check_deadline(dl);
     if (sk_current_worker() != NULL)
         return -EDEADLK;
     if (rc < 0)
@@ -376,7 +376,7 @@ int skua_call(int (*fn)(void *), void *arg, skua_time dl)
 {
     skua_task *task;
     int result = 0;
-    int rc = sk_wait_check_deadline(dl);
+    int rc = sk_clock_check_deadline(dl);
     if (rc < 0 || fn == NULL)
         return -EINVAL;
     if (sk_current_worker() != NULL)

@@ -262,10 +262,8 @@ static int check_opts(const skua_task_opts *o)
 {
     if (o->size < sizeof(skua_task_opts) || o->flags != 0 || o->stack_size > SK_STACK_PROMISE_MAX)
         return -EINVAL;
-    int rc = sk_runtime_check();
-    if (rc == 0 && o->worker > sk_runtime.worker_count)
-        return -EINVAL;
-    return rc == -ESHUTDOWN && sk_current_worker() != NULL ? 0 : rc;
+    int rc = sk_current_worker() != NULL ? 0 : sk_runtime_check();
+    return rc == 0 && o->worker > sk_runtime.worker_count ? -EINVAL : rc;
 }
 
 int skua_spawn_opts(skua_scope *scope, int (*fn)(void *), void *arg, const skua_task_opts *o, skua_task **out)
@@ -434,7 +432,7 @@ int skua_scope_close(skua_scope *scope, skua_time dl)
     struct skua_task *self = w != NULL ? w->current : NULL;
     int rc = s == NULL ? -EINVAL : check_close(s, self);
     if (rc == 0)
-        rc = sk_wait_check_deadline(dl);
+        rc = sk_clock_check_deadline(dl);
     if (sk_unlikely(rc < 0))
         return rc;
     if (dl == SKUA_NEVER && may_inline(self))

@@ -47,9 +47,9 @@ int skua_timer_start(skua_timer *t, skua_time when, void (*fn)(void *), void *ar
 {
     struct sk_timer *timer = timer_of(t);
     struct sk_worker *w = sk_current_worker();
-    int rc = 0;
-    if (fn == NULL)
-        return -EINVAL;
+    int rc = sk_runtime_check();
+    if (fn == NULL || rc < 0)
+        return fn == NULL ? -EINVAL : rc;
     *timer = (struct sk_timer){ .fn = call_user, .arg = arg, .word = (uint64_t)(uintptr_t)fn };
     if (w != NULL)
         return sk_timer_arm(&w->timers, timer, when);

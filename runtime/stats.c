@@ -1,6 +1,5 @@
 /* runtime/stats.c - what a worker has counted, and how full the caller's stack is. */
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
 
 #include <skua/debug.h>
@@ -33,40 +32,25 @@ int skua_stats(skua_stats_view *out, unsigned worker)
         .spills = sk_load_relaxed(&w->counts.x_spills),
     };
     size_t size = out->size == 0 || out->size > sizeof(view) ? sizeof(view) : (size_t)out->size;
+    view.size = size;
     memcpy(out, &view, size);
     return 0;
 }
 
-/* The bounds of the caller's stack, a coroutine's or a thread's. */
-static void find_bounds(uintptr_t *low, uintptr_t *top)
+static const struct sk_stack *own_stack(void)
 {
     struct sk_worker *w = sk_current_worker();
-    if (w != NULL && w->current != NULL) {
-        *low = (uintptr_t)w->current->stack->low;
-        *top = (uintptr_t)w->current->stack->top;
-        return;
-    }
-    pthread_attr_t attr;
-    void *start = NULL;
-    size_t bytes = 0;
-    if (pthread_getattr_np(pthread_self(), &attr) == 0) {
-        pthread_attr_getstack(&attr, &start, &bytes);
-        pthread_attr_destroy(&attr);
-    }
-    *low = (uintptr_t)start;
-    *top = (uintptr_t)start + bytes;
+    return w != NULL && w->current != NULL ? w->current->stack : NULL;
 }
 
 size_t skua_stack_used(void)
 {
-    uintptr_t low, top;
-    find_bounds(&low, &top);
-    return top - sk_arch_sp();
+    const struct sk_stack *stack = own_stack();
+    return stack != NULL ? (uintptr_t)stack->top - sk_arch_sp() : 0;
 }
 
 size_t skua_stack_left(void)
 {
-    uintptr_t low, top;
-    find_bounds(&low, &top);
-    return sk_arch_sp() - low;
+    const struct sk_stack *stack = own_stack();
+    return stack != NULL ? sk_arch_sp() - (uintptr_t)stack->low : 0;
 }

@@ -42,6 +42,7 @@ static struct {
     struct skua_task *free;
     uint32_t free_count;
     uint32_t total;
+    uint32_t serial; /* of the next record ever made: ids are not used twice */
     struct sk_list proxies; /* of living plain threads; proxies are never freed, they go to spare_proxies */
     struct skua_task *spare_proxies;
 } pool;
@@ -52,8 +53,9 @@ static void make_chunk_locked(void)
     if (chunk == NULL)
         return;
     chunk->next = pool.chunks;
-    chunk->base = pool.total;
+    chunk->base = pool.serial;
     pool.chunks = chunk;
+    pool.serial += CHUNK_RECORDS;
     pool.total += CHUNK_RECORDS;
     pool.free_count += CHUNK_RECORDS;
     for (unsigned i = 0; i < CHUNK_RECORDS; i++) {
@@ -328,6 +330,8 @@ skua_task *skua_task_ref(skua_task *task)
 void skua_task_unref(skua_task *task)
 {
     struct sk_worker *w = sk_current_worker();
+    if (task == NULL)
+        return;
     if (sk_load_acquire(&task->x_refs) == 1 || sk_sub_acq_rel(&task->x_refs, 1u) == 1)
         sk_task_free(w, task);
 }

@@ -37,13 +37,6 @@ static int code_of(uint64_t word)
 
 /* ---- the waiter ---- */
 
-int sk_wait_check_deadline(skua_time dl)
-{
-    if (sk_likely(dl == SKUA_NEVER || dl == SKUA_NOW))
-        return 0;
-    return dl < sk_clock_loaded() ? -EINVAL : 0;
-}
-
 /* Publishes that a wait has begun (WT3). */
 static void publish(struct sk_wait *w, unsigned flags)
 {
@@ -101,7 +94,7 @@ static int begin_as_thread(struct sk_wait *w, skua_time dl, unsigned flags)
 int sk_wait_begin(struct sk_wait *w, skua_time dl, unsigned flags)
 {
     struct sk_worker *worker = sk_current_worker();
-    int rc = sk_wait_check_deadline(dl);
+    int rc = sk_clock_check_deadline(dl);
     if (rc < 0)
         return rc;
     if (dl == SKUA_NOW)

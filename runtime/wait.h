@@ -64,9 +64,6 @@ struct sk_wait {
  * what can be done at once before, or does so now. */
 int sk_wait_begin(struct sk_wait *w, skua_time dl, unsigned flags);
 
-/* The same checks without beginning a wait. -EINVAL comes before anything is tried: callers check dl first. */
-int sk_wait_check_deadline(skua_time dl);
-
 /* The waiter only. Sleeps until claimed. Returns 0 (woken), -ETIMEDOUT, -ECANCELED (also: CLOSED), -ESHUTDOWN, -ENOMEM
  * (for the timer). The caller then takes w out of its queue under the queue's lock, if it is still there. */
 int sk_wait_park(struct sk_wait *w);

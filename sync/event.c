@@ -10,6 +10,7 @@
 #include <skua/sync.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/atomic.h"
 #include "runtime/sched.h"
 #include "sync/queue.h"
@@ -85,7 +86,7 @@ int skua_event_wait(skua_event *e, skua_time dl)
 {
     struct event *event = event_of(e);
     struct sk_wait wait;
-    int rc = sk_wait_check_deadline(dl);
+    int rc = sk_clock_check_deadline(dl);
     if (rc < 0)
         return rc;
     sk_sched_spend();

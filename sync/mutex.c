@@ -12,6 +12,7 @@
 #include <skua/sync.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/atomic.h"
 #include "runtime/current.h"
 #include "runtime/sched.h"
@@ -93,7 +94,7 @@ static int lock_slow(struct mutex *mutex, uint64_t me, skua_time dl)
 int skua_mutex_lock(skua_mutex *m, skua_time dl)
 {
     struct mutex *mutex = mutex_of(m);
-    int rc = sk_wait_check_deadline(dl);
+    int rc = sk_clock_check_deadline(dl);
     if (sk_unlikely(rc < 0))
         return rc;
     sk_sched_spend();

@@ -9,6 +9,7 @@
 #include <skua/sync.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/atomic.h"
 #include "runtime/sched.h"
 #include "sync/queue.h"
@@ -81,7 +82,7 @@ int skua_wg_wait(skua_wg *g, skua_time dl)
 {
     struct wg *wg = wg_of(g);
     struct sk_wait wait;
-    int rc = sk_wait_check_deadline(dl);
+    int rc = sk_clock_check_deadline(dl);
     if (rc < 0)
         return rc;
     sk_sched_spend();

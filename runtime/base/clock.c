@@ -1,5 +1,6 @@
 #include "runtime/base/clock.h"
 
+#include <errno.h>
 #include <time.h>
 
 static skua_time loaded_ns;
@@ -19,6 +20,13 @@ __attribute__((constructor)) static void note_load_time(void)
 skua_time sk_clock_loaded(void)
 {
     return loaded_ns;
+}
+
+int sk_clock_check_deadline(skua_time dl)
+{
+    if (dl == SKUA_NEVER || dl == SKUA_NOW)
+        return 0;
+    return dl < loaded_ns ? -EINVAL : 0;
 }
 
 skua_time skua_now(void)

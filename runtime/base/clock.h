@@ -10,4 +10,7 @@ skua_time sk_clock_now(void);
 /* When the library was loaded: an absolute time before it is a duration given by mistake. */
 skua_time sk_clock_loaded(void);
 
+/* 0, or -EINVAL for a deadline that is a duration given by mistake. It comes before anything is tried: callers check first. */
+int sk_clock_check_deadline(skua_time dl);
+
 #endif

@@ -61,7 +61,7 @@ static int meet_on_all(void *arg)
  * when it takes the last entry without the CAS (both tried). */
 SKT_TEST(bugs, crossbeam_cve_2021_32810_task_popped_twice)
 {
-    uint64_t n = skt_scaled(400000);
+    uint64_t n = skt_scaled(3000000);
     st_run(meet_on_all, &n, 3);
     st_run(meet_on_all, &n, 8);
 }
@@ -99,7 +99,7 @@ static int send_letters(void *arg)
 
 SKT_TEST(bugs, nim_taskpools_52_entry_without_its_contents)
 {
-    uint64_t n = skt_scaled(1000000);
+    uint64_t n = skt_scaled(10000000);
     st_run(send_letters, &n, 4);
 }
 

@@ -23,7 +23,7 @@ static int stop_and_fire(void *arg)
     static _Atomic(uint64_t) x_seed;
     uint64_t random = st_seed(atomic_fetch_add(&x_seed, 1));
     (void)arg;
-    for (uint64_t i = skt_scaled(6000); i > 0; i--) {
+    for (uint64_t i = skt_scaled(40000); i > 0; i--) {
         struct fuse fuses[BATCH];
         int stopped[BATCH];
         for (unsigned k = 0; k < BATCH; k++) {
@@ -84,7 +84,7 @@ static int write_now_and_then(void *arg)
 {
     struct shared *shared = arg;
     uint64_t random = st_seed(7);
-    for (uint64_t i = skt_scaled(50000); i > 0; i--) {
+    for (uint64_t i = skt_scaled(30000); i > 0; i--) {
         SKT_EQ(skua_write(shared->fds[0], "x", 1, SKUA_NEVER), 1);
         if (st_random(&random) % 4 == 0)
             SKT_EQ(skua_sleep((int64_t)(st_random(&random) % 10000)), 0);
@@ -158,7 +158,7 @@ static int read_on_time(void *arg)
 
 static int meet(void *arg)
 {
-    struct meeting m = {.rounds = skt_scaled(60000)};
+    struct meeting m = {.rounds = skt_scaled(40000)};
     skua_scope s;
     (void)arg;
     st_pair(m.fds);
