@@ -224,7 +224,7 @@ void sk_cancel_task(struct skua_task *task)
     struct sk_scope *home = sk_load_relaxed(&task->x_scope);
     sk_or_seq_cst(&task->x_cancel, (uint8_t)SK_CANCEL_SELF); /* WT4 */
     sk_wait_kick(task, 0, false);
-    if (!is_linked(home))
+    if ((sk_load_seq_cst(&home->x_flags) & SK_SCOPE_LINKED) == 0)
         return; /* what it opens, or has opened, links later and finds the bit */
     sk_lock(&home->lock);
     for (struct sk_list *l = home->scopes.next; l != &home->scopes; l = l->next) {

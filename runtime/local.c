@@ -59,13 +59,14 @@ const char *sk_local_name(const struct skua_task *task)
     return task->locals != NULL && task->locals->name[0] != '\0' ? task->locals->name : "unnamed";
 }
 
-void sk_local_destroy(struct sk_worker *w, struct skua_task *task)
+void sk_local_destroy(struct skua_task *task)
 {
-    struct skua_task *current = w->current;
+    if (task->scopes != NULL)
+        sk_task_left_scope_open(task); /* while it still has its name */
     unsigned count = sk_load_acquire(&keys.x_count);
-    w->current = NULL; /* a destructor must not wait */
-    for (unsigned round = 0; round < DESTROY_ROUNDS; round++) {
-        bool any = false;
+    bool any = true;
+    for (unsigned round = 0; round < DESTROY_ROUNDS && any; round++) {
+        any = false;
         for (unsigned key = 0; key < count; key++) {
             void *value = task->locals->values[key];
             if (value == NULL || keys.destroy[key] == NULL)
@@ -74,10 +75,7 @@ void sk_local_destroy(struct sk_worker *w, struct skua_task *task)
             task->locals->values[key] = NULL;
             keys.destroy[key](value);
         }
-        if (!any)
-            break;
     }
-    w->current = current;
     sk_mem_free(task->locals);
     task->locals = NULL;
 }

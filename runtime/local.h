@@ -3,13 +3,12 @@
 #define SK_RUNTIME_LOCAL_H
 
 struct skua_task;
-struct sk_worker;
 
 /* The task itself, or its spawner before it can run. A long name is cut, NULL takes it away. 0 or -ENOMEM. */
 int sk_local_set_name(struct skua_task *task, const char *name);
 /* "unnamed" when it has none. */
 const char *sk_local_name(const struct skua_task *task);
-/* The task has ended: calls the destructors, in the task's place but without waiting, and frees all. */
-void sk_local_destroy(struct sk_worker *w, struct skua_task *task);
+/* The task itself, when its function has returned: calls the destructors and frees all. May suspend if they do. */
+void sk_local_destroy(struct skua_task *task);
 
 #endif

@@ -67,10 +67,10 @@ static bool look_at_slot(struct sk_worker *w, struct seen_worker *seen, bool *ag
     const struct skua_task *slot = sk_load_relaxed(&w->x_slot);
     seen->slot_ticks = slot != NULL && slot == seen->slot ? seen->slot_ticks + 1 : 0;
     seen->slot = slot;
-    if (seen->slot_ticks >= AGED_TICKS) {
-        sk_store_release(&w->x_slot_open, true);
-        *aged = true;
-    }
+    bool old = seen->slot_ticks >= AGED_TICKS;
+    if (old != sk_load_relaxed(&w->x_slot_open))
+        sk_store_release(&w->x_slot_open, old);
+    *aged |= old;
     return slot != NULL;
 }
 

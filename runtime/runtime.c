@@ -109,6 +109,7 @@ static void die_in_child(void)
         return;
     sk_store_relaxed(&sk_runtime.x_state, (uint32_t)SK_RUNTIME_DEAD);
     sk_tls_worker = NULL;
+    sk_task_after_fork();
     sk_driver_after_fork();
 }
 
@@ -157,6 +158,7 @@ static void prepare(void)
     sk_runtime.starved = (struct sk_inject){ .head = NULL };
     sk_store_relaxed(&sk_runtime.x_quit, 0u);
     sk_store_relaxed(&sk_runtime.x_start_failure, 0);
+    sk_runtime.slice_ticks = sk_clock_ticks(sk_runtime.settings.slice_ns);
     sk_idle_init(sk_runtime.settings.workers, wake_worker);
 }
 
@@ -381,6 +383,8 @@ int skua_call(int (*fn)(void *), void *arg, skua_time dl)
         return -EINVAL;
     if (sk_current_worker() != NULL)
         return -EPERM;
+    if (sk_task_proxy() == NULL)
+        return -ENOMEM; /* the caller could not wait for it */
     rc = skua_spawn_opts(SKUA_SCOPE_ROOT, fn, arg, NULL, &task);
     if (rc < 0)
         return rc;

@@ -37,6 +37,7 @@ struct sk_runtime {
     unsigned worker_count;
     struct sk_worker *workers;
     struct sk_settings settings;
+    uint64_t slice_ticks;         /* settings.slice_ns by the time stamp counter */
     struct sk_scope root;
     struct sk_inject inject;      /* the global queue */
     struct sk_inject starved;     /* READY, but there was no stack for them */

@@ -144,9 +144,16 @@ struct skua_task *sk_sched_take_slot(struct sk_worker *w)
     return NULL;
 }
 
-struct skua_task *sk_sched_turn(struct sk_worker *w)
+struct skua_task *sk_sched_turn(struct sk_worker *w, uint64_t turn)
 {
-    struct skua_task *task = sk_inject_pop(&w->inbox);
+    if (sk_worker_slice_is_over(w)) {
+        w->budget = -1;
+        return NULL;
+    }
+    if (turn % SK_SCHED_QUEUE_TURN != 0)
+        return NULL;
+    /* The inbox every other time: it must not keep the queue waiting, nor wait for it. */
+    struct skua_task *task = turn % (2 * SK_SCHED_QUEUE_TURN) == 0 ? sk_inject_pop(&w->inbox) : NULL;
     return task != NULL ? task : sk_deque_pop(&w->queue);
 }
 

@@ -51,8 +51,9 @@ void sk_sched_dispatch(struct sk_worker *w, struct skua_task *task);
 noreturn void sk_sched_leave(struct sk_worker *w, struct skua_task *next, struct sk_stack *stack);
 /* Owner only. Moves a share of the global queue to the worker's own. */
 void sk_sched_share_injected(struct sk_worker *w);
-/* Owner only. What stands in the inbox or the queue, on their turn. */
-struct skua_task *sk_sched_turn(struct sk_worker *w);
+/* Owner only, every SK_SCHED_CLOCK_TURN-th dispatch. Ends the batch when the slice is over; else, on their turn, what stands in the
+ * queue or the inbox. */
+struct skua_task *sk_sched_turn(struct sk_worker *w, uint64_t turn);
 /* Owner only. Takes the slot, unless too many in a row came from there. */
 struct skua_task *sk_sched_take_slot(struct sk_worker *w);
 /* Owner only. Publishes what was left by a park. */
@@ -75,8 +76,10 @@ static inline void sk_sched_push(struct sk_worker *w, struct sk_deque *q, struct
         sk_sched_tell(q);
 }
 
-/* Every n-th dispatch looks at the inbox and the queue before what was woken. */
-enum { SK_SCHED_QUEUE_TURN = 32 };
+enum {
+    SK_SCHED_CLOCK_TURN = 8,  /* every n-th dispatch looks whether the slice is over */
+    SK_SCHED_QUEUE_TURN = 32, /* every n-th looks at the queue and the inbox before what was woken */
+};
 
 /* Owner only. The next task of the worker's own queues. NULL: none, or the batch is spent. */
 static inline struct skua_task *sk_sched_next(struct sk_worker *w)
@@ -86,8 +89,13 @@ static inline struct skua_task *sk_sched_next(struct sk_worker *w)
         return NULL;
     w->budget--;
     uint64_t turn = sk_load_relaxed(&w->counts.x_dispatches) + 1;
-    if (sk_unlikely(turn % SK_SCHED_QUEUE_TURN == 0) && (task = sk_sched_turn(w)) != NULL)
-        goto found;
+    if (sk_unlikely(turn % SK_SCHED_CLOCK_TURN == 0)) {
+        task = sk_sched_turn(w, turn);
+        if (task != NULL)
+            goto found;
+        if (w->budget < 0)
+            return NULL;
+    }
     if (sk_load_relaxed(&w->x_slot) == NULL)
         w->slot_run = 0;
     else if ((task = sk_sched_take_slot(w)) != NULL)

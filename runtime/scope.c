@@ -279,8 +279,6 @@ int skua_spawn_opts(skua_scope *scope, int (*fn)(void *), void *arg, const skua_
 /* Is the promise of another coroutine left on this stack? Then no program's overflow depends on who stole what. */
 static bool has_room(const struct skua_task *closer, size_t promised)
 {
-    if (promised == 0)
-        promised = sk_stack_default_bytes();
     return sk_arch_sp() - (uintptr_t)closer->stack->low >= promised;
 }
 
@@ -295,9 +293,13 @@ static struct skua_task *take_child(struct sk_worker *w, struct sk_scope *s, con
 {
     struct skua_task *child = sk_deque_peek(&w->queue);
     if (child == NULL || sk_load_relaxed(&child->x_scope) != s ||
-        sk_load_relaxed(&child->x_state) != SK_TASK_NEW || !has_room(closer, (size_t)(uintptr_t)child->sp))
+        sk_load_relaxed(&child->x_state) != SK_TASK_NEW || !has_room(closer, sk_stack_default_bytes()))
         return NULL;
-    return sk_deque_take(&w->queue);
+    child = sk_deque_take(&w->queue);
+    if (child == NULL || sk_likely(child->sp == NULL) || has_room(closer, (size_t)(uintptr_t)child->sp))
+        return child;
+    sk_sched_push(w, &w->queue, child); /* it was promised more than is left here */
+    return NULL;
 }
 
 static bool is_plain(const struct skua_task *child, int result, const struct sk_scope *s)
@@ -317,6 +319,8 @@ static struct sk_worker *run_inline(struct sk_worker *w, struct sk_scope *s, str
     sk_count(w->counts.x_inline_runs);
     sk_count(w->counts.x_dispatches);
     int result = sk_arch_call(child->fn, child->arg);
+    if (sk_unlikely(child->flags != 0) && child->locals != NULL)
+        sk_local_destroy(child);
     w = sk_current_worker();
     w->current = closer;
     if (sk_likely(is_plain(child, result, s))) {
@@ -340,7 +344,7 @@ static void run_children(struct sk_scope *s, struct skua_task *closer)
         if (child == NULL)
             return;
         w = run_inline(w, s, closer, child);
-        if (sk_unlikely(--w->budget <= 0)) {
+        if (sk_unlikely(--w->budget <= 0 || (w->budget % SK_SCHED_CLOCK_TURN == 0 && sk_worker_slice_is_over(w)))) {
             sk_sched_give_way();
             w = sk_current_worker();
         }

@@ -15,21 +15,24 @@
 
 static_assert(sizeof(struct sk_timer) <= sizeof(skua_timer), "skua_timer holds it");
 
+/* Its own time is no failure; a scope's deadline that came first is. */
+static int sleep_to(skua_time when)
+{
+    struct sk_wait wait = { .deadline = 0 };
+    int rc = sk_wait_begin(&wait, when, 0);
+    if (rc == 0)
+        rc = sk_wait_park(&wait);
+    return rc == -ETIMEDOUT && wait.deadline == when ? 0 : rc;
+}
+
 int skua_sleep_until(skua_time when)
 {
-    struct sk_wait wait;
-    if (when <= sk_clock_now())
-        return skua_yield();
-    int rc = sk_wait_begin(&wait, when, 0);
-    if (rc < 0)
-        return rc == -ETIMEDOUT && when <= sk_clock_now() ? 0 : rc;
-    rc = sk_wait_park(&wait);
-    return rc == -ETIMEDOUT && wait.deadline == when ? 0 : rc; /* a scope's deadline came first otherwise */
+    return when <= sk_clock_now() ? skua_yield() : sleep_to(when);
 }
 
 int skua_sleep(int64_t ns)
 {
-    return skua_sleep_until(ns <= 0 ? 0 : skua_in(ns));
+    return ns <= 0 ? skua_yield() : sleep_to(skua_in(ns));
 }
 
 static struct sk_timer *timer_of(skua_timer *t)

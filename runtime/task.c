@@ -163,6 +163,11 @@ void sk_task_stop(void)
     sk_unlock(&pool.lock);
 }
 
+void sk_task_after_fork(void)
+{
+    sk_store_relaxed(&pool.lock.x_held, 0u); /* its holder may be a thread that is not here */
+}
+
 uint64_t sk_task_id(struct skua_task *task)
 {
     struct chunk *chunk = (struct chunk *)((uintptr_t)task & ~(uintptr_t)(CHUNK_BYTES - 1));
@@ -257,6 +262,8 @@ static noreturn void task_main(struct sk_worker *w)
     for (;;) {
         struct skua_task *task = w->current;
         int result = task->fn(task->arg);
+        if (sk_unlikely(task->locals != NULL))
+            sk_local_destroy(task);
         w = sk_current_worker();
         struct sk_stack *stack = task->stack;
         sk_task_exit(w, task, result);
@@ -282,7 +289,7 @@ noreturn void sk_task_left_scope_open(struct skua_task *task)
 /* Its state becomes final; callbacks run, then who waits for it is woken. */
 static void settle(struct skua_task *task, int result)
 {
-    bool cancelled = result == -ECANCELED && sk_load_relaxed(&task->x_cancel) != 0;
+    bool cancelled = result == -ECANCELED && (sk_load_relaxed(&task->x_cancel) & ~SK_CANCEL_OWN) != 0;
     sk_lock(&task->join_lock); /* whoever cancels it has done, or finds it ended */
     task->result = result;
     sk_store_release(&task->x_state, cancelled ? SK_TASK_CANCELLED : SK_TASK_DONE);
@@ -296,8 +303,6 @@ void sk_task_finish(struct sk_worker *w, struct skua_task *task, int result)
 {
     if (task->scopes != NULL)
         sk_task_left_scope_open(task);
-    if (task->locals != NULL)
-        sk_local_destroy(w, task);
     struct skua_task *current = w->current;
     w->current = NULL;
     if (sk_load_acquire(&task->x_refs) != 1 || task->joiners != NULL)

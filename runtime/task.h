@@ -106,6 +106,8 @@ noreturn void sk_task_left_scope_open(struct skua_task *task);
 void sk_task_drain(struct sk_worker *w);
 /* No worker is left: frees all records, unless somebody still holds one. */
 void sk_task_stop(void);
+/* In a forked child. */
+void sk_task_after_fork(void);
 /* The proxy record of this plain thread; NULL: no memory. It goes back when the thread ends. */
 struct skua_task *sk_task_proxy(void);
 /* Calls fn for the proxy of every plain thread that has one. */

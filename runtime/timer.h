@@ -53,7 +53,7 @@ unsigned sk_timer_fire(struct sk_timer_heap *heap, skua_time now);
 /* Any thread. When the earliest timer is due. */
 static inline skua_time sk_timer_first(struct sk_timer_heap *heap)
 {
-    return sk_load_relaxed(&heap->x_first);
+    return sk_load_seq_cst(&heap->x_first); /* IDL4: after sleep was announced */
 }
 
 #endif

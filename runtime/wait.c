@@ -77,12 +77,12 @@ static int begin_as_thread(struct sk_wait *w, skua_time dl, unsigned flags)
     int rc = (flags & SK_WAIT_NOCANCEL) != 0 ? 0 : sk_runtime_check_wait();
     if (rc < 0)
         return rc;
+    w->deadline = dl;
     if (dl != SKUA_NEVER && dl <= sk_clock_now())
         return -ETIMEDOUT;
     w->task = sk_task_proxy();
     if (w->task == NULL)
         return -ENOMEM;
-    w->deadline = dl;
     sk_store_relaxed(&w->task->x_refs, 0u);
     publish(w, flags);
     /* Stop sets its state, then ends the waits of all proxies: one of the two is seen. */
@@ -97,10 +97,10 @@ int sk_wait_begin(struct sk_wait *w, skua_time dl, unsigned flags)
     int rc = sk_clock_check_deadline(dl);
     if (rc < 0)
         return rc;
+    if (worker != NULL && worker->current == NULL)
+        return dl == SKUA_NOW ? -EAGAIN : -EPERM;
     if (dl == SKUA_NOW)
         return -EAGAIN;
-    if (worker != NULL && worker->current == NULL)
-        return -EPERM;
     sk_store_relaxed(&w->timer.x_heap, NULL);
     w->timer.slot = 0;
     if (worker == NULL)

@@ -45,6 +45,7 @@ static void begin_batch(struct sk_worker *w, skua_time now, int32_t batch)
     w->batch = batch;
     w->budget = batch;
     w->served_ns = now;
+    w->slice_end = sk_arch_ticks() + sk_runtime.slice_ticks;
 }
 
 unsigned sk_worker_serve(struct sk_worker *w)

@@ -54,6 +54,7 @@ struct sk_worker {
     bool searching;              /* counted as a searcher in idle */
     bool chaos_migrate;
     skua_time served_ns;         /* when I/O and timers were last served */
+    uint64_t slice_end;          /* the time stamp counter at the end of the slice */
     int32_t batch;               /* the budget that the present batch began with */
     struct sk_driver *driver;
     unsigned long thread;
@@ -70,6 +71,11 @@ struct sk_worker {
     struct sk_timer_heap timers;
     struct sk_driver_counts io_counts;
 };
+
+static inline bool sk_worker_slice_is_over(const struct sk_worker *w)
+{
+    return sk_arch_ticks() >= w->slice_end;
+}
 
 enum { SK_WORKER_DEQUE_ENTRIES = 4096 };
 

@@ -3,7 +3,13 @@
 #include <errno.h>
 #include <time.h>
 
+#include "arch.h"
+
+/* The counter is compared with the clock over at least so long. */
+enum { CALIBRATE_NS = 100000 };
+
 static skua_time loaded_ns;
+static uint64_t loaded_ticks;
 
 skua_time sk_clock_now(void)
 {
@@ -15,11 +21,21 @@ skua_time sk_clock_now(void)
 __attribute__((constructor)) static void note_load_time(void)
 {
     loaded_ns = sk_clock_now();
+    loaded_ticks = sk_arch_ticks();
 }
 
 skua_time sk_clock_loaded(void)
 {
     return loaded_ns;
+}
+
+uint64_t sk_clock_ticks(int64_t ns)
+{
+    int64_t elapsed;
+    while ((elapsed = sk_clock_now() - loaded_ns) < CALIBRATE_NS)
+        sk_arch_pause();
+    double per_ns = (double)(sk_arch_ticks() - loaded_ticks) / (double)elapsed;
+    return (uint64_t)((double)ns * per_ns);
 }
 
 int sk_clock_check_deadline(skua_time dl)

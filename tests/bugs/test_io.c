@@ -266,6 +266,16 @@ static int expect_own_or_closed(void *arg)
     return 0;
 }
 
+static bool is_in_flight(int fd)
+{
+    struct sk_fd *entry = sk_fd_make(fd);
+    SKT_NOT_NULL(entry);
+    sk_lock(&entry->lock);
+    bool any = entry->ops != NULL;
+    sk_unlock(&entry->lock);
+    return any;
+}
+
 /* Opens, reads, closes and opens again at once, so that all numbers come again and again, on all
  * workers, while cancelled reads are still on their way. */
 static int churn(void *arg)
@@ -286,7 +296,7 @@ static int churn(void *arg)
         /* Not closed before its reader has begun: a number that is closed belongs to whoever opens
          * next. */
         if (i % 3 == 0) {
-            while (sk_fd_find(fds[0]) == NULL || *(struct sk_list *volatile *)&sk_fd_find(fds[0])->ops == NULL)
+            while (!is_in_flight(fds[0]))
                 skua_yield();
             SKT_EQ(skua_close(fds[0]), 0);
             SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
