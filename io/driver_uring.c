@@ -237,8 +237,8 @@ static unsigned give_turns(struct sk_driver *d)
 /* Any thread. */
 void sk_driver_post(struct sk_driver *d, struct sk_mail *mail)
 {
-    /* The operation ends only after its mail was taken in, so the runtime is there now; a plain thread keeps it so until it has
-     * woken the worker. */
+    /* The operation ends only after its mail was taken in, so the runtime is there now; a plain
+     * thread keeps it so until it has woken the worker. */
     bool held = sk_current_worker() == NULL && sk_runtime_hold();
     struct sk_mail *first = sk_load_relaxed(&d->x_mail);
     do

@@ -61,8 +61,8 @@ int sk_fd_enter(struct sk_op *op);
 /* Takes it out again; the operation has ended. */
 void sk_fd_leave(struct sk_op *op);
 
-/* Cancels what is in flight on fd, waits for it, closes fd. What skua_close returns. May suspend.
- * */
+/* Cancels what is in flight on fd, waits for it, closes fd. What skua_close returns. May
+ * suspend. */
 int sk_fd_close(int fd);
 /* The same if fd has not been closed by skua_close since its generation was read; else -EBADF. */
 int sk_fd_close_if(int fd, uint32_t generation);
@@ -78,8 +78,8 @@ static inline bool sk_fd_is_socket(int fd)
     return entry != NULL && sk_load_relaxed(&entry->x_socket);
 }
 
-/* In a forked child: the table is the parent's, its locks may be held by threads that are not here.
- * */
+/* In a forked child: the table is the parent's, its locks may be held by threads that are not
+ * here. */
 void sk_fd_after_fork(void);
 
 #endif

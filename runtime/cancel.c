@@ -19,7 +19,8 @@ static bool is_linked(const struct sk_scope *s)
     return (sk_load_acquire(&s->x_flags) & SK_SCOPE_LINKED) != 0;
 }
 
-/* What of the parent's state reaches s, and what its opener's own cancellation adds. Under the parent's lock. */
+/* What of the parent's state reaches s, and what its opener's own cancellation adds. Under the
+ * parent's lock. */
 static uint32_t inherited_locked(const struct sk_scope *s, const struct sk_scope *parent)
 {
     uint32_t flags = sk_load_relaxed(&parent->x_flags) & (SK_SCOPE_CANCELLED | SK_SCOPE_STOPPED);
@@ -181,8 +182,8 @@ static bool to_be_entered(const struct sk_scope *s, bool stop)
     return stop || (!s->barrier && !sk_scope_is_cancelled(s));
 }
 
-/* Depth first, with the locks of the whole path from s down held, so that every list on it stands still. Not recursive:
- * scopes nest deeper than stacks. */
+/* Depth first, with the locks of the whole path from s down held, so that every list on it stands
+ * still. Not recursive: scopes nest deeper than stacks. */
 static void cancel_tree(struct sk_scope *s, bool stop)
 {
     struct sk_scope *at = s;

@@ -1,8 +1,9 @@
 /* runtime/cancel.h - the tree of scopes: linking, deadlines seen, cancellation walking down.
- * Scopes form a tree: around a scope stands the opener's next outer one, or the scope that the opener lives in. Tasks and
- * scopes enter their parent's lists late: when a task first waits or asks whether it is cancelled, parents before
- * children; most children of a fork-join program never do. Cancelling sets the flag of a scope under its lock and walks down what is linked;
- * what links later finds the flag. Locks are taken from parent to child only. */
+ * Scopes form a tree: around a scope stands the opener's next outer one, or the scope that the
+ * opener lives in. Tasks and scopes enter their parent's lists late: when a task first waits or
+ * asks whether it is cancelled, parents before children; most children of a fork-join program never
+ * do. Cancelling sets the flag of a scope under its lock and walks down what is linked; what links
+ * later finds the flag. Locks are taken from parent to child only. */
 #ifndef SK_RUNTIME_CANCEL_H
 #define SK_RUNTIME_CANCEL_H
 
@@ -22,13 +23,14 @@ void sk_cancel_link_scope(struct sk_scope *s);
 /* The closer. */
 void sk_cancel_unlink_scope(struct sk_scope *s);
 
-/* The task itself. Whether a cancellation that it can see has come. Its records must be linked for an exact answer. */
+/* The task itself. Whether a cancellation that it can see has come. Its records must be linked for
+ * an exact answer. */
 bool sk_cancel_seen(const struct skua_task *task);
 /* The same for a task that may not be linked: links it first. */
 bool sk_cancel_seen_exactly(struct skua_task *task);
 
-/* The task itself. Whether there is anything to look at: false only if no cancellation can have reached it. A task that never
- * waited is in no list, and looks up its scopes until one that is. */
+/* The task itself. Whether there is anything to look at: false only if no cancellation can have
+ * reached it. A task that never waited is in no list, and looks up its scopes until one that is. */
 static inline bool sk_cancel_hinted(const struct skua_task *task)
 {
     if (sk_load_relaxed(&task->x_cancel) != 0)

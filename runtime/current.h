@@ -9,7 +9,8 @@ struct sk_worker;
 struct sk_driver;
 struct sk_timer_heap;
 
-/* The worker of this thread, NULL in a plain thread. It never lives across a call that may suspend. */
+/* The worker of this thread, NULL in a plain thread. It never lives across a call that may
+ * suspend. */
 static inline struct sk_worker *sk_current_worker(void)
 {
     return sk_arch_tls_worker();
@@ -22,12 +23,14 @@ struct sk_driver *sk_current_driver(void);
 /* The timers of this thread's worker; NULL in a plain thread. */
 struct sk_timer_heap *sk_current_timers(void);
 
-/* Any thread. The driver of worker `index` while the runtime runs, for plain threads' operations; NULL without a runtime or
- * while it stops. Between this and sk_current_release the runtime does not take the driver down. */
+/* Any thread. The driver of worker `index` while the runtime runs, for plain threads' operations;
+ * NULL without a runtime or while it stops. Between this and sk_current_release the runtime does
+ * not take the driver down. */
 struct sk_driver *sk_current_acquire(unsigned index);
 void sk_current_release(void);
 
-/* Any thread. Wakes worker that owns d if it sleeps, after mail for it was published by a seq_cst operation. */
+/* Any thread. Wakes worker that owns d if it sleeps, after mail for it was published by a seq_cst
+ * operation. */
 void sk_current_wake(struct sk_driver *d);
 
 #endif

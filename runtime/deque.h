@@ -1,17 +1,23 @@
 /* runtime/deque.h - a worker's run queue: Chase and Lev's deque with a fixed array.
  * Owns:    struct sk_deque; no other file touches its fields.
- * Threads: push and take_child: the owner, at the bottom. steal: any thread, the owner too, at the top. So what is pushed
+ * Threads: push and take_child: the owner, at the bottom. steal: any thread, the owner too, at the
+ * top. So what is pushed
  *          is dispatched first in, first out, and a closer finds its newest child at the bottom.
- * I1: 0 <= bottom - top <= capacity, both free-running, but for the moment in which a take finds the deque empty.
- * I2: the entry at position p belongs to who moves top from p to p + 1, or, when bottom > p + 1 is not yet seen by a thief,
+ * I1: 0 <= bottom - top <= capacity, both free-running, but for the moment in which a take finds
+ * the deque empty.
+ * I2: the entry at position p belongs to who moves top from p to p + 1, or, when bottom > p + 1 is
+ * not yet seen by a thief,
  *     to the owner that moves bottom from p + 1 to p.
- * Order: DQ1 store-release bottom (push) -> DQ2 load bottom (steal): the entry and the task are visible.
- *        DQ3 seq_cst exchange of bottom, then load of top (take); DQ4 seq_cst load of top, then load of bottom (steal):
- *        Dekker. A thief that takes position b read top = b, which was stored after the owner's load of top, if the owner
- *        saw less than b; so the thief's load of bottom comes after the owner's exchange, sees b, and finds nothing.
- *        Every store to bottom is at least a release: a relaxed one would end the release sequence that DQ2 reads
+ * Order: DQ1 store-release bottom (push) -> DQ2 load bottom (steal): the entry and the task are
+ * visible.
+ *        DQ3 seq_cst exchange of bottom, then load of top (take); DQ4 seq_cst load of top, then
+ *        load of bottom (steal): Dekker. A thief that takes position b read top = b, which was
+ *        stored after the owner's load of top, if the owner saw less than b; so the thief's load of
+ *        bottom comes after the owner's exchange, sees b, and finds nothing. Every store to bottom
+ *        is at least a release: a relaxed one would end the release sequence that DQ2 reads
  *        (nim-taskpools#52). DQ5 seq_cst CAS of top: one winner for each position.
- * Source: Chase and Lev 2005; orders after Le, Pop, Cohen, Zappa Nardelli 2013, with accesses in place of fences. */
+ * Source: Chase and Lev 2005; orders after Le, Pop, Cohen, Zappa Nardelli 2013, with accesses in
+ * place of fences. */
 #ifndef SK_RUNTIME_DEQUE_H
 #define SK_RUNTIME_DEQUE_H
 
@@ -26,10 +32,10 @@
 struct skua_task;
 
 struct sk_deque {
-    alignas(SK_CACHELINE) _Atomic(uint64_t) x_top;    /* next to dispatch or steal; CAS, any thread */
+    alignas(SK_CACHELINE) _Atomic(uint64_t) x_top; /* next to dispatch or steal; CAS, any thread */
     alignas(SK_CACHELINE) _Atomic(uint64_t) x_bottom; /* next free; written by the owner */
     uint64_t mask;                                    /* capacity - 1; never changes */
-    bool alone;                                       /* there are no thieves: one worker; never changes */
+    bool alone; /* there are no thieves: one worker; never changes */
     _Atomic(struct skua_task *) *slots;
 };
 
@@ -85,7 +91,8 @@ static inline struct skua_task *sk_deque_pop(struct sk_deque *q)
     return NULL;
 }
 
-/* Owner only. The newest entry, not taken; NULL when there is none. It may be stolen at any moment. */
+/* Owner only. The newest entry, not taken; NULL when there is none. It may be stolen at any
+ * moment. */
 static inline struct skua_task *sk_deque_peek(struct sk_deque *q)
 {
     uint64_t bottom = sk_load_relaxed(&q->x_bottom);
@@ -94,7 +101,8 @@ static inline struct skua_task *sk_deque_peek(struct sk_deque *q)
     return sk_load_relaxed(&q->slots[(bottom - 1) & q->mask]);
 }
 
-/* Owner only, after a peek that found one. Takes the newest entry; NULL when a thief was quicker. */
+/* Owner only, after a peek that found one. Takes the newest entry; NULL when a thief was
+ * quicker. */
 static inline struct skua_task *sk_deque_take(struct sk_deque *q)
 {
     uint64_t bottom = sk_load_relaxed(&q->x_bottom) - 1;

@@ -1,6 +1,6 @@
 /* runtime/driver.h - what a worker needs from I/O: the one upward edge of the layout.
- * io/ defines these functions; the tests of runtime/ define them by a fake. One driver per worker, touched by its owner
- * alone, except where "Any thread." stands. */
+ * io/ defines these functions; the tests of runtime/ define them by a fake. One driver per worker,
+ * touched by its owner alone, except where "Any thread." stands. */
 #ifndef SK_RUNTIME_DRIVER_H
 #define SK_RUNTIME_DRIVER_H
 
@@ -20,8 +20,8 @@ struct sk_driver_counts {
     _Atomic(uint64_t) x_sleeps;      /* times that sk_driver_wait slept */
 };
 
-/* Can this process do I/O as the settings say? Called once by skua_start, before any worker. 0, or a negative errno after
- * one line that names cause and remedy. */
+/* Can this process do I/O as the settings say? Called once by skua_start, before any worker. 0, or
+ * a negative errno after one line that names cause and remedy. */
 int sk_driver_probe(const struct sk_settings *settings);
 
 /* On the worker's own thread. 0, or a negative errno after one line that names cause and remedy. */
@@ -30,20 +30,21 @@ int sk_driver_open(struct sk_driver **out, const struct sk_settings *settings,
 /* Owner only. Nothing is in flight. */
 void sk_driver_close(struct sk_driver *d);
 
-/* Owner only. Submits what is prepared, takes in the mail, reaps completions and readies their tasks (sk_ready), without
- * waiting; makes no system call when there is nothing to submit and nothing is said to have come. Returns how many
- * completions it saw. */
+/* Owner only. Submits what is prepared, takes in the mail, reaps completions and readies their
+ * tasks (sk_ready), without waiting; makes no system call when there is nothing to submit and
+ * nothing is said to have come. Returns how many completions it saw. */
 unsigned sk_driver_poll(struct sk_driver *d);
-/* Owner only. Submits what is prepared and sleeps until there is something for poll: a completion, a wake, mail, or the time
- * `until` (CLOCK_MONOTONIC ns, SKUA_NEVER). Takes nothing in. */
+/* Owner only. Submits what is prepared and sleeps until there is something for poll: a completion,
+ * a wake, mail, or the time `until` (CLOCK_MONOTONIC ns, SKUA_NEVER). Takes nothing in. */
 void sk_driver_wait(struct sk_driver *d, skua_time until);
 /* Owner only. Whether poll has mail to take in: looked at between announcing sleep and sleeping. */
 bool sk_driver_has_mail(struct sk_driver *d);
 /* Any thread. Ends the wait in progress, or the next one. */
 void sk_driver_wake(struct sk_driver *d);
 
-/* Any thread. The caller has claimed the operation that t is parked on (SK_WAIT_OP) for another reason than its completion:
- * the operation is to be cancelled; its ring's owner readies t after the terminal completion. */
+/* Any thread. The caller has claimed the operation that t is parked on (SK_WAIT_OP) for another
+ * reason than its completion: the operation is to be cancelled; its ring's owner readies t after
+ * the terminal completion. */
 void sk_driver_cancel(struct skua_task *t);
 
 /* In a forked child: the rings belong to the parent. */

@@ -15,7 +15,7 @@
 enum { ALTERNATE_BYTES = 64 << 10 };
 
 static struct sigaction before[2];
-static const int signals[2] = { SIGSEGV, SIGBUS };
+static const int signals[2] = {SIGSEGV, SIGBUS};
 
 /* snprintf of integers and strings alone allocates nothing in glibc. */
 static void report(struct skua_task *task, const void *addr)
@@ -23,11 +23,13 @@ static void report(struct skua_task *task, const void *addr)
     char text[512];
     const struct sk_stack *stack = task->stack;
     int n = snprintf(text, sizeof(text),
-                     "skua: stack overflow: coroutine %llu (%s), spawned at %p, touched the guard of its stack at %p: %zu bytes "
-                     "promised, %zu to the guard, high-water mark %zu; raise SKUA_STACK_SIZE or the stack_size of its "
+                     "skua: stack overflow: coroutine %llu (%s), spawned at %p, touched the guard "
+                     "of its stack at %p: %zu bytes "
+                     "promised, %zu to the guard, high-water mark %zu; raise SKUA_STACK_SIZE or "
+                     "the stack_size of its "
                      "skua_task_opts\n",
-                     (unsigned long long)sk_task_id(task), sk_local_name(task), task->spawn_site, addr,
-                     stack->promised_bytes, (size_t)(stack->top - stack->low),
+                     (unsigned long long)sk_task_id(task), sk_local_name(task), task->spawn_site,
+                     addr, stack->promised_bytes, (size_t)(stack->top - stack->low),
                      (size_t)(stack->top - sk_stack_high_water(stack)));
     if (n > 0)
         sk_log_write(STDERR_FILENO, text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
@@ -44,7 +46,8 @@ static void pass_on(int signo, siginfo_t *info, void *context)
         old->sa_handler(signo);
         return;
     }
-    sigaction(signo, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL); /* the instruction faults again, and ends the process */
+    sigaction(signo, &(struct sigaction){.sa_handler = SIG_DFL},
+              NULL); /* the instruction faults again, and ends the process */
 }
 
 static void handle(int signo, siginfo_t *info, void *context)
@@ -57,7 +60,8 @@ static void handle(int signo, siginfo_t *info, void *context)
 
 void sk_fault_start(void)
 {
-    struct sigaction action = { .sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
+    struct sigaction action = {.sa_sigaction = handle,
+                               .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
     sigemptyset(&action.sa_mask);
     for (unsigned i = 0; i < 2; i++)
         sigaction(signals[i], &action, &before[i]);
@@ -75,7 +79,7 @@ void sk_fault_stop(void)
 void *sk_fault_enter_thread(void)
 {
     void *alternate = sk_mem_alloc(ALTERNATE_BYTES);
-    stack_t stack = { .ss_sp = alternate, .ss_size = ALTERNATE_BYTES };
+    stack_t stack = {.ss_sp = alternate, .ss_size = ALTERNATE_BYTES};
     if (alternate != NULL)
         sigaltstack(&stack, NULL);
     return alternate;
@@ -83,6 +87,6 @@ void *sk_fault_enter_thread(void)
 
 void sk_fault_leave_thread(void *alternate)
 {
-    sigaltstack(&(stack_t){ .ss_flags = SS_DISABLE }, NULL);
+    sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL);
     sk_mem_free(alternate);
 }

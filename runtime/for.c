@@ -5,8 +5,8 @@
 #include <skua/runtime.h>
 #include <skua/scope.h>
 
-#include "runtime/current.h"
 #include "runtime/base/clock.h"
+#include "runtime/current.h"
 #include "runtime/wait.h"
 
 enum { PIECES_PER_WORKER = 8 };
@@ -34,7 +34,7 @@ static int split(const struct loop *loop, size_t begin, size_t end, skua_time dl
         return rc;
     while (rc == 0 && end - begin > loop->grain) {
         size_t middle = begin + (end - begin) / 2;
-        struct range right = { .loop = loop, .begin = middle, .end = end };
+        struct range right = {.loop = loop, .begin = middle, .end = end};
         rc = skua_spawn_copy(&scope, run_range, &right, sizeof(right));
         end = middle;
     }
@@ -65,9 +65,10 @@ static int run_loop(void *arg)
     return split(&call->loop, 0, call->n, call->dl);
 }
 
-int skua_for(size_t n, size_t grain, int (*fn)(size_t begin, size_t end, void *), void *arg, skua_time dl)
+int skua_for(size_t n, size_t grain, int (*fn)(size_t begin, size_t end, void *), void *arg,
+             skua_time dl)
 {
-    struct call call = { .loop = { .grain = grain, .fn = fn, .arg = arg }, .n = n, .dl = dl };
+    struct call call = {.loop = {.grain = grain, .fn = fn, .arg = arg}, .n = n, .dl = dl};
     int rc = sk_clock_check_deadline(dl);
     if (rc < 0 || fn == NULL)
         return -EINVAL;

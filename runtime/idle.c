@@ -71,7 +71,8 @@ bool sk_idle_notify_slow(void)
             sk_idle.wake((unsigned)index);
             return true;
         }
-        /* Those who slept are leaving by themselves. While the seat was taken others may have relied on it: look again. */
+        /* Those who slept are leaving by themselves. While the seat was taken others may have
+         * relied on it: look again. */
         sk_add_seq_cst(&sk_idle.x_word, 1u - SK_IDLE_SEARCHER);
         sk_lock_relax(spins);
     }
@@ -111,9 +112,11 @@ bool sk_idle_search_end(void)
 void sk_idle_announce(unsigned index, bool searching)
 {
     sk_or_seq_cst(&sk_idle.x_asleep[index / 64], UINT64_C(1) << (index % 64));
-    uint32_t before = sk_add_seq_cst(&sk_idle.x_word, searching ? 1u - SK_IDLE_SEARCHER : 1u); /* IDL3 */
-    /* Where all the others sleep nobody pushes: who leaves later changes x_word, or is woken by who did, after us. */
-    if ((before & SK_IDLE_SLEEPERS_MASK) + 1 < sk_idle.workers)
+    uint32_t before =
+        sk_add_seq_cst(&sk_idle.x_word, searching ? 1u - SK_IDLE_SEARCHER : 1u); /* IDL3 */
+    /* Where all the others sleep nobody pushes: who leaves later changes x_word, or is woken by who
+     * did, after us. */
+    if ((before & SK_IDLE_SLEEPERS_MASK) + 1 != sk_idle.workers)
         sk_idle_heavy_barrier();
 }
 

@@ -92,7 +92,7 @@ static int give_result(struct skua_task *task, int *result)
 int sk_join_wait(struct skua_task *task, int *result, skua_time dl, unsigned flags)
 {
     struct sk_wait wait;
-    struct sk_join join = { .wait = &wait };
+    struct sk_join join = {.wait = &wait};
     int rc = sk_clock_check_deadline(dl);
     if (rc < 0)
         return rc;
@@ -104,7 +104,8 @@ int sk_join_wait(struct skua_task *task, int *result, skua_time dl, unsigned fla
     if (rc < 0)
         return has_ended(task) ? give_result(task, result) : rc;
     if (!add(task, &join)) {
-        (void)sk_wait_abandon(&wait); /* a cancellation that came in between is seen at the next wait */
+        (void)sk_wait_abandon(
+            &wait); /* a cancellation that came in between is seen at the next wait */
         return give_result(task, result);
     }
     rc = sk_wait_park(&wait);
@@ -139,7 +140,7 @@ int skua_on_done(skua_task *task, void (*fn)(skua_task *, void *), void *arg)
         sk_mem_free(join);
         return fn == NULL ? -EINVAL : -ENOMEM;
     }
-    *join = (struct sk_join){ .fn = fn, .arg = arg };
+    *join = (struct sk_join){.fn = fn, .arg = arg};
     if (!add(task, join))
         call_here(task, join);
     return 0;

@@ -1,7 +1,7 @@
 /* runtime/join.h - who waits for a task's end, and what is called at it.
- * A task's list of struct sk_join is under its join_lock: joins lie on their waiters' stacks and leave it when the wait ends
- * early; callbacks are on the heap and stay. At the end: the state becomes final, callbacks run in the order in which they
- * were set, then the joins are woken. */
+ * A task's list of struct sk_join is under its join_lock: joins lie on their waiters' stacks and
+ * leave it when the wait ends early; callbacks are on the heap and stay. At the end: the state
+ * becomes final, callbacks run in the order in which they were set, then the joins are woken. */
 #ifndef SK_RUNTIME_JOIN_H
 #define SK_RUNTIME_JOIN_H
 

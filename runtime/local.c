@@ -13,8 +13,8 @@
 
 enum {
     NAME_BYTES = 64,
-    KEYS_MAX = 128,      /* keys of the process, as POSIX asks of thread-locals */
-    DESTROY_ROUNDS = 4,  /* a destructor may set values again; likewise as POSIX */
+    KEYS_MAX = 128,     /* keys of the process, as POSIX asks of thread-locals */
+    DESTROY_ROUNDS = 4, /* a destructor may set values again; likewise as POSIX */
 };
 
 struct sk_task_locals {

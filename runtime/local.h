@@ -4,11 +4,13 @@
 
 struct skua_task;
 
-/* The task itself, or its spawner before it can run. A long name is cut, NULL takes it away. 0 or -ENOMEM. */
+/* The task itself, or its spawner before it can run. A long name is cut, NULL takes it away. 0 or
+ * -ENOMEM. */
 int sk_local_set_name(struct skua_task *task, const char *name);
 /* "unnamed" when it has none. */
 const char *sk_local_name(const struct skua_task *task);
-/* The task itself, when its function has returned: calls the destructors and frees all. May suspend if they do. */
+/* The task itself, when its function has returned: calls the destructors and frees all. May suspend
+ * if they do. */
 void sk_local_destroy(struct skua_task *task);
 
 #endif

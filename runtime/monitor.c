@@ -16,7 +16,7 @@
 enum {
     TICK_NS = 1000000,
     AGED_TICKS = 2,   /* what stood still for so many ticks is stuck behind a busy coroutine */
-    QUIET_TICKS = 16, /* ticks without anything left behind before it goes to sleep: arming costs a futex wake */
+    QUIET_TICKS = 16, /* quiet ones before it sleeps: arming costs a futex wake */
 };
 
 /* x_armed: 0 asleep, 1 ticking, 2 the runtime stops. */
@@ -76,8 +76,10 @@ static bool look_at_slot(struct sk_worker *w, struct seen_worker *seen, bool *ag
 
 static bool look_at_inject(bool *aged)
 {
-    const struct skua_task *head = sk_inject_len(&sk_runtime.inject) != 0 ? sk_runtime.inject.head : NULL;
-    monitor.inject_ticks = head != NULL && head == monitor.inject_head ? monitor.inject_ticks + 1 : 0;
+    const struct skua_task *head =
+        sk_inject_len(&sk_runtime.inject) != 0 ? sk_runtime.inject.head : NULL;
+    monitor.inject_ticks =
+        head != NULL && head == monitor.inject_head ? monitor.inject_ticks + 1 : 0;
     monitor.inject_head = head;
     *aged |= monitor.inject_ticks >= AGED_TICKS;
     return head != NULL;
@@ -101,7 +103,8 @@ static bool tick(void)
 
 static void sleep_until_armed(void)
 {
-    /* Disarm first, look once more after: who pushed before the look is seen, who pushes after it arms. */
+    /* Disarm first, look once more after: who pushed before the look is seen, who pushes after it
+     * arms. */
     uint32_t armed = ARMED;
     sk_cas_seq_cst(&sk_monitor_armed, &armed, (uint32_t)DISARMED);
     sk_idle_heavy_barrier();

@@ -1,9 +1,10 @@
-/* runtime/monitor.h - the thread that sees to work which a busy worker leaves behind while another sleeps.
- * A push to an empty queue wakes nobody: who pushed will most likely reach it sooner than a sleeper would. The exception, a
- * coroutine that runs on and on, is found here: what stands at the head of a queue, or in the slot, for two ticks becomes
- * stealable, and one worker is woken. So no READY task waits longer than 3 ms while a worker sleeps.
+/* runtime/monitor.h - the thread that sees to work which a busy worker leaves behind while another
+ * sleeps. A push to an empty queue wakes nobody: who pushed will most likely reach it sooner than a
+ * sleeper would. The exception, a coroutine that runs on and on, is found here: what stands at the
+ * head of a queue, or in the slot, for two ticks becomes stealable, and one worker is woken. So no
+ * READY task waits longer than 3 ms while a worker sleeps.
  *   DISARMED --arm (a pusher that saw a sleeper)--> ARMED: ticks every millisecond
- *   ARMED --QUIET_TICKS ticks without work left behind--> DISARMED: sleeps on x_armed until armed again
+ *   ARMED --QUIET_TICKS ticks without work left behind--> DISARMED: sleeps until armed again
  * With one worker there is no monitor. When idle it sleeps: no wakeups. */
 #ifndef SK_RUNTIME_MONITOR_H
 #define SK_RUNTIME_MONITOR_H

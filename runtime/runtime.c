@@ -30,7 +30,8 @@ enum { GRACE_NS = 1000000000 };
 
 struct sk_runtime sk_runtime;
 
-extern __thread struct sk_worker *sk_tls_worker __attribute__((visibility("hidden"), tls_model("initial-exec")));
+extern __thread struct sk_worker *sk_tls_worker
+    __attribute__((visibility("hidden"), tls_model("initial-exec")));
 
 /* ---- asking ---- */
 
@@ -140,7 +141,8 @@ static int make_workers(void)
 {
     unsigned n = sk_runtime.settings.workers;
     sk_runtime.worker_count = n;
-    sk_runtime.workers = sk_mem_zalloc_aligned(alignof(struct sk_worker), n * sizeof(struct sk_worker));
+    sk_runtime.workers =
+        sk_mem_zalloc_aligned(alignof(struct sk_worker), n * sizeof(struct sk_worker));
     if (sk_runtime.workers == NULL)
         return -ENOMEM;
     for (unsigned i = 0; i < n; i++) {
@@ -154,8 +156,8 @@ static int make_workers(void)
 static void prepare(void)
 {
     sk_scope_init_root(&sk_runtime.root);
-    sk_runtime.inject = (struct sk_inject){ .head = NULL };
-    sk_runtime.starved = (struct sk_inject){ .head = NULL };
+    sk_runtime.inject = (struct sk_inject){.head = NULL};
+    sk_runtime.starved = (struct sk_inject){.head = NULL};
     sk_store_relaxed(&sk_runtime.x_quit, 0u);
     sk_store_relaxed(&sk_runtime.x_start_failure, 0);
     sk_runtime.slice_ticks = sk_clock_ticks(sk_runtime.settings.slice_ns);
@@ -202,9 +204,12 @@ static int start_threads(void)
     sk_store_relaxed(&sk_runtime.x_running, 0u);
     sk_store_release(&sk_runtime.x_starting, n);
     for (; started < n && rc == 0; started += rc == 0)
-        rc = sk_sys.thread_create(&sk_runtime.workers[started].thread, sk_worker_main, &sk_runtime.workers[started]);
+        rc = sk_sys.thread_create(&sk_runtime.workers[started].thread, sk_worker_main,
+                                  &sk_runtime.workers[started]);
     if (rc < 0) {
-        sk_log(SK_LOG_ERROR, "cannot create the thread of worker %u of %u: %s; lower SKUA_WORKERS or raise RLIMIT_NPROC",
+        sk_log(SK_LOG_ERROR,
+               "cannot create the thread of worker %u of %u: %s; lower SKUA_WORKERS or raise "
+               "RLIMIT_NPROC",
                started, n, skua_strerror(rc));
         sk_sub_acq_rel(&sk_runtime.x_starting, n - started);
     }
@@ -251,7 +256,8 @@ int skua_start(const skua_config *cfg)
     if (!sk_cas_acq_rel(&sk_runtime.x_state, &none, (uint32_t)SK_RUNTIME_STARTING))
         return none == SK_RUNTIME_DEAD ? -EOWNERDEAD : -EALREADY;
     int rc = start_all(cfg);
-    sk_store_seq_cst(&sk_runtime.x_state, (uint32_t)(rc < 0 ? SK_RUNTIME_NONE : SK_RUNTIME_RUNNING));
+    sk_store_seq_cst(&sk_runtime.x_state,
+                     (uint32_t)(rc < 0 ? SK_RUNTIME_NONE : SK_RUNTIME_RUNNING));
     return rc;
 }
 
@@ -264,14 +270,16 @@ static void end_wait(struct skua_task *proxy)
         sk_wait_wake(proxy, word, SK_WAIT_SHUTDOWN);
 }
 
-/* Threads inside sk_current_acquire or sk_runtime_hold are gone in a moment: what they wait for was ended. */
+/* Threads inside sk_current_acquire or sk_runtime_hold are gone in a moment: what they wait for was
+ * ended. */
 static void await_no_users(void)
 {
     for (unsigned spins = 0; sk_load_seq_cst(&sk_runtime.x_users) != 0; spins++)
         sk_lock_relax(spins);
 }
 
-/* Plain threads may start no wait any more; those that wait are woken, and leave the runtime alone. */
+/* Plain threads may start no wait any more; those that wait are woken, and leave the runtime
+ * alone. */
 static void send_threads_away(void)
 {
     sk_task_each_proxy(end_wait);
@@ -292,7 +300,8 @@ static void report_left(void)
 {
     uint64_t left = sk_load_relaxed(&sk_runtime.root.x_word) - SK_SCOPE_BIAS;
     sk_log(SK_LOG_ERROR,
-           "skua_stop: %llu coroutine(s) of the root scope have not ended, though cancelled; the runtime runs on; a coroutine "
+           "skua_stop: %llu coroutine(s) of the root scope have not ended, though cancelled; the "
+           "runtime runs on; a coroutine "
            "that computes for long should poll skua_cancelled()",
            (unsigned long long)left);
 }
@@ -343,7 +352,8 @@ static int run_first(int (*fn)(void *), void *arg)
 {
     skua_task *first;
     int result = 0;
-    _Atomic(uint32_t) *event = sk_signals_take(); /* first: whoever is told that a service is ready may end it at once */
+    _Atomic(uint32_t) *event =
+        sk_signals_take(); /* first: whoever is told that a service is ready may end it at once */
     int rc = skua_spawn_opts(SKUA_SCOPE_ROOT, fn, arg, NULL, &first);
     if (rc < 0)
         return rc;

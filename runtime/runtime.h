@@ -1,5 +1,6 @@
 /* runtime/runtime.h - the one runtime of the process: its state, its workers, its root scope.
- * Owns:    sk_runtime. Everything in it but x_state and what says so is written only while x_state is not RUNNING. */
+ * Owns:    sk_runtime. Everything in it but x_state and what says so is written only while x_state
+ * is not RUNNING. */
 #ifndef SK_RUNTIME_RUNTIME_H
 #define SK_RUNTIME_RUNTIME_H
 
@@ -14,7 +15,8 @@
 
 struct sk_worker;
 
-/*   NONE -> STARTING -> RUNNING -> STOPPING -> ENDING -> NONE; STOPPING -> RUNNING when something does not end.
+/*   NONE -> STARTING -> RUNNING -> STOPPING -> ENDING -> NONE; STOPPING -> RUNNING when something
+ * does not end.
  *   STOPPING: coroutines still run. ENDING: none is left, the workers are being taken down.
  *   DEAD: in a forked child, for ever. */
 enum {
@@ -28,24 +30,26 @@ enum {
 
 struct sk_runtime {
     _Atomic(uint32_t) x_state;
-    _Atomic(uint32_t) x_users;    /* plain threads inside sk_current_acquire ... release */
-    _Atomic(uint32_t) x_quit;     /* futex; 1: the workers leave their loops, 2: and close their drivers */
+    _Atomic(uint32_t) x_users; /* plain threads inside sk_current_acquire ... release */
+    _Atomic(uint32_t)
+        x_quit; /* futex; 1: the workers leave their loops, 2: and close their drivers */
     _Atomic(uint32_t) x_running;  /* futex: workers that have not left their loops */
     _Atomic(uint32_t) x_starting; /* futex: workers that have not said whether they could start */
     _Atomic(int32_t) x_start_failure;
-    _Atomic(uint32_t) x_next;     /* round robin for plain threads */
+    _Atomic(uint32_t) x_next; /* round robin for plain threads */
     unsigned worker_count;
     struct sk_worker *workers;
     struct sk_settings settings;
-    uint64_t slice_ticks;         /* settings.slice_ns by the time stamp counter */
+    uint64_t slice_ticks; /* settings.slice_ns by the time stamp counter */
     struct sk_scope root;
-    struct sk_inject inject;      /* the global queue */
-    struct sk_inject starved;     /* READY, but there was no stack for them */
+    struct sk_inject inject;  /* the global queue */
+    struct sk_inject starved; /* READY, but there was no stack for them */
 };
 
 extern struct sk_runtime sk_runtime;
 
-/* Any thread. Like sk_current_acquire, also while the runtime stops: until sk_current_release it is not taken down. */
+/* Any thread. Like sk_current_acquire, also while the runtime stops: until sk_current_release it is
+ * not taken down. */
 bool sk_runtime_hold(void);
 /* A worker that has left its loop. Returns when all have and nobody wakes a worker any more. */
 void sk_runtime_await_all_left(void);

@@ -16,8 +16,9 @@
 #include "runtime/wait.h"
 
 enum {
-    SLOT_RUN_MAX = 16, /* tasks from the slot in a row: two that wake each other must not starve the rest */
-    STEAL_TRIES = 4,  /* on one deque, when others take from it too */
+    SLOT_RUN_MAX =
+        16, /* tasks from the slot in a row: two that wake each other must not starve the rest */
+    STEAL_TRIES = 4,   /* on one deque, when others take from it too */
     INJECT_SHARE = 32, /* tasks moved from the global queue at a time */
 };
 
@@ -107,7 +108,8 @@ void sk_sched_submit(struct skua_task *task)
         submit(w, task);
         return;
     }
-    /* The task cannot end before it is pushed, so the runtime is there now; it must be until the last line of this. */
+    /* The task cannot end before it is pushed, so the runtime is there now; it must be until the
+     * last line of this. */
     SK_CHECK(sk_runtime_hold());
     submit(NULL, task);
     sk_current_release();
@@ -153,7 +155,8 @@ struct skua_task *sk_sched_turn(struct sk_worker *w, uint64_t turn)
     if (turn % SK_SCHED_QUEUE_TURN != 0)
         return NULL;
     /* The inbox every other time: it must not keep the queue waiting, nor wait for it. */
-    struct skua_task *task = turn % (2 * SK_SCHED_QUEUE_TURN) == 0 ? sk_inject_pop(&w->inbox) : NULL;
+    struct skua_task *task =
+        turn % (2 * SK_SCHED_QUEUE_TURN) == 0 ? sk_inject_pop(&w->inbox) : NULL;
     return task != NULL ? task : sk_deque_pop(&w->queue);
 }
 
@@ -169,9 +172,11 @@ static void *context_of(struct sk_worker *w, struct skua_task *task)
 
 /* ---- switching ---- */
 
-/* Who runs after this: next, or another one if there is no stack for it, or the worker's own context. Returns where it goes on;
- * *fake is what a sanitizer wants back when the caller is resumed. */
-static SK_ALWAYS_INLINE void *enter_next(struct sk_worker *w, struct skua_task *next, void **fake, bool dying)
+/* Who runs after this: next, or another one if there is no stack for it, or the worker's own
+ * context. Returns where it goes on; *fake is what a sanitizer wants back when the caller is
+ * resumed. */
+static SK_ALWAYS_INLINE void *enter_next(struct sk_worker *w, struct skua_task *next, void **fake,
+                                         bool dying)
 {
     void *to = NULL;
     while (next != NULL && (to = context_of(w, next)) == NULL)
@@ -186,7 +191,8 @@ static SK_ALWAYS_INLINE void *enter_next(struct sk_worker *w, struct skua_task *
     return w->sp;
 }
 
-/* Leaves the caller, whose context goes to *save, for next or for the worker's own context. Returns when it is resumed. */
+/* Leaves the caller, whose context goes to *save, for next or for the worker's own context. Returns
+ * when it is resumed. */
 static SK_ALWAYS_INLINE void jump(struct sk_worker *w, void **save, struct skua_task *next)
 {
     void *fake = NULL;
@@ -274,7 +280,8 @@ static void commit_give_stack(struct skua_task *task, void *arg)
 
 noreturn void sk_sched_leave(struct sk_worker *w, struct skua_task *next, struct sk_stack *stack)
 {
-    w->left = (struct skua_task *)(void *)stack; /* only to say that there is something to publish */
+    w->left =
+        (struct skua_task *)(void *)stack; /* only to say that there is something to publish */
     w->left_commit = commit_give_stack;
     w->left_arg = stack;
     void *to = enter_next(w, next, NULL, true);
@@ -310,7 +317,8 @@ static struct skua_task *steal_half(struct sk_worker *w, struct sk_deque *from, 
 static struct skua_task *steal_from(struct sk_worker *w, struct sk_worker *victim)
 {
     struct skua_task *task = steal_half(w, &victim->woken, &w->woken);
-    if (task == NULL)
+    /* SKUA_CHAOS=inline: children are left to the closer on whose worker they were spawned. */
+    if (task == NULL && (sk_runtime.settings.chaos & SK_CHAOS_INLINE) == 0)
         task = steal_half(w, &victim->queue, &w->queue);
     if (task == NULL && sk_load_acquire(&victim->x_slot_open)) {
         sk_store_relaxed(&victim->x_slot_open, false);
@@ -350,7 +358,8 @@ static struct skua_task *take_injected(struct sk_worker *w)
 
 void sk_sched_share_injected(struct sk_worker *w)
 {
-    for (unsigned i = 0; i < INJECT_SHARE && sk_load_relaxed(&sk_runtime.inject.x_count) != 0; i++) {
+    for (unsigned i = 0; i < INJECT_SHARE && sk_load_relaxed(&sk_runtime.inject.x_count) != 0;
+         i++) {
         struct skua_task *task = sk_inject_pop(&sk_runtime.inject);
         if (task == NULL)
             return;
@@ -363,8 +372,8 @@ struct skua_task *sk_find_work(struct sk_worker *w)
     struct skua_task *task = sk_sched_next(w);
     if (task == NULL)
         task = take_injected(w);
-    /* A worker that is alone submits and sleeps by one system call; among others a look first is cheaper than announcing
-     * sleep. */
+    /* A worker that is alone submits and sleeps by one system call; among others a look first is
+     * cheaper than announcing sleep. */
     if (task != NULL || sk_runtime.worker_count == 1)
         return task;
     if (sk_worker_serve(w) > 0)

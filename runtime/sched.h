@@ -1,7 +1,8 @@
 /* runtime/sched.h - the two verbs, park and ready, and how a worker chooses what runs next.
- * The way of a task here: spawned or readied -> a queue of the worker (or the slot, the inbox, the global queue) ->
- * sk_sched_next -> sk_switch -> runs until it parks, yields or ends, and there the next one is chosen. While the batch lasts
- * coroutines switch to each other directly; then the worker's own context serves I/O and timers (runtime/worker.c). */
+ * The way of a task here: spawned or readied -> a queue of the worker (or the slot, the inbox, the
+ * global queue) -> sk_sched_next -> sk_switch -> runs until it parks, yields or ends, and there the
+ * next one is chosen. While the batch lasts coroutines switch to each other directly; then the
+ * worker's own context serves I/O and timers (runtime/worker.c). */
 #ifndef SK_RUNTIME_SCHED_H
 #define SK_RUNTIME_SCHED_H
 
@@ -15,27 +16,29 @@
 
 struct skua_task;
 
-/* Coroutine only. Leaves the running coroutine; commit(task, arg) runs after the switch, on the stack that was switched to:
- * what publishes the task can so be seen by nobody while it still stands on its stack. Returns when it was readied,
- * perhaps on another worker. */
+/* Coroutine only. Leaves the running coroutine; commit(task, arg) runs after the switch, on the
+ * stack that was switched to: what publishes the task can so be seen by nobody while it still
+ * stands on its stack. Returns when it was readied, perhaps on another worker. */
 void sk_park(void (*commit)(struct skua_task *task, void *arg), void *arg);
 
-/* Any thread. Makes a task that is parked runnable, or wakes the plain thread behind a proxy. The caller has won the
- * right to (runtime/wait.h). */
+/* Any thread. Makes a task that is parked runnable, or wakes the plain thread behind a proxy. The
+ * caller has won the right to (runtime/wait.h). */
 void sk_ready(struct skua_task *task);
 
-/* Any thread. Makes a new task runnable that may not go to the caller's own queue: it has a worker of its own, or the
- * caller is a plain thread. */
+/* Any thread. Makes a new task runnable that may not go to the caller's own queue: it has a worker
+ * of its own, or the caller is a plain thread. */
 void sk_sched_submit(struct skua_task *task);
 
-/* Coroutine only. Gives way to the loop, and goes on after what is woken now: a closer whose batch is spent. */
+/* Coroutine only. Gives way to the loop, and goes on after what is woken now: a closer whose batch
+ * is spent. */
 void sk_sched_give_way(void);
 
-/* The batch is spent: the caller, if it is a coroutine, goes to the back of the queue, and the loop runs. */
+/* The batch is spent: the caller, if it is a coroutine, goes to the back of the queue, and the loop
+ * runs. */
 void sk_sched_spend_all(struct sk_worker *w);
 
-/* Coroutine or thread. One call that may wait, but need not: it counts against the batch like a dispatch, so that no loop of such
- * calls starves the rest. May suspend. */
+/* Coroutine or thread. One call that may wait, but need not: it counts against the batch like a
+ * dispatch, so that no loop of such calls starves the rest. May suspend. */
 static inline void sk_sched_spend(void)
 {
     struct sk_worker *w = sk_current_worker();
@@ -43,7 +46,8 @@ static inline void sk_sched_spend(void)
         sk_sched_spend_all(w);
 }
 
-/* Worker's context. Something to run: from its own queues, the global one, other workers; NULL: nothing to be had. */
+/* Worker's context. Something to run: from its own queues, the global one, other workers; NULL:
+ * nothing to be had. */
 struct skua_task *sk_find_work(struct sk_worker *w);
 /* Worker's context. Runs task until the worker's context is switched to again. */
 void sk_sched_dispatch(struct sk_worker *w, struct skua_task *task);
@@ -51,8 +55,8 @@ void sk_sched_dispatch(struct sk_worker *w, struct skua_task *task);
 noreturn void sk_sched_leave(struct sk_worker *w, struct skua_task *next, struct sk_stack *stack);
 /* Owner only. Moves a share of the global queue to the worker's own. */
 void sk_sched_share_injected(struct sk_worker *w);
-/* Owner only, every SK_SCHED_CLOCK_TURN-th dispatch. Ends the batch when the slice is over; else, on their turn, what stands in the
- * queue or the inbox. */
+/* Owner only, every SK_SCHED_CLOCK_TURN-th dispatch. Ends the batch when the slice is over; else,
+ * on their turn, what stands in the queue or the inbox. */
 struct skua_task *sk_sched_turn(struct sk_worker *w, uint64_t turn);
 /* Owner only. Takes the slot, unless too many in a row came from there. */
 struct skua_task *sk_sched_take_slot(struct sk_worker *w);
@@ -61,7 +65,8 @@ void sk_sched_publish(struct sk_worker *w, struct skua_task *left);
 
 /* The deque was full. */
 void sk_sched_spill(struct sk_worker *w, struct skua_task *task);
-/* A worker sleeps and something was pushed: wake it, or see to it that the monitor does when it gets old. */
+/* A worker sleeps and something was pushed: wake it, or see to it that the monitor does when it
+ * gets old. */
 void sk_sched_tell(struct sk_deque *q);
 
 /* Owner only. At the back of one of its deques. */
@@ -77,8 +82,9 @@ static inline void sk_sched_push(struct sk_worker *w, struct sk_deque *q, struct
 }
 
 enum {
-    SK_SCHED_CLOCK_TURN = 8,  /* every n-th dispatch looks whether the slice is over */
-    SK_SCHED_QUEUE_TURN = 32, /* every n-th looks at the queue and the inbox before what was woken */
+    SK_SCHED_CLOCK_TURN = 8, /* every n-th dispatch looks whether the slice is over */
+    SK_SCHED_QUEUE_TURN =
+        32, /* every n-th looks at the queue and the inbox before what was woken */
 };
 
 /* Owner only. The next task of the worker's own queues. NULL: none, or the batch is spent. */

@@ -29,7 +29,7 @@ static bool is_last(uint64_t word)
 
 void sk_scope_init_root(struct sk_scope *s)
 {
-    *s = (struct sk_scope){ .opener = NULL, .deadline = SKUA_NEVER, .mode = SKUA_COLLECT };
+    *s = (struct sk_scope){.opener = NULL, .deadline = SKUA_NEVER, .mode = SKUA_COLLECT};
     sk_store_relaxed(&s->x_word, SK_SCOPE_BIAS);
     sk_list_init(&s->tasks);
     sk_list_init(&s->scopes);
@@ -71,7 +71,8 @@ static void note_failure(struct sk_scope *s, int result)
 
 static void note_success(struct sk_scope *s)
 {
-    if (s->mode == SKUA_RACE && (sk_or_acq_rel(&s->x_flags, (uint32_t)SK_SCOPE_SUCCEEDED) & SK_SCOPE_SUCCEEDED) == 0)
+    if (s->mode == SKUA_RACE &&
+        (sk_or_acq_rel(&s->x_flags, (uint32_t)SK_SCOPE_SUCCEEDED) & SK_SCOPE_SUCCEEDED) == 0)
         sk_cancel_scope(s, false);
 }
 
@@ -122,7 +123,8 @@ int skua_scope_open(skua_scope *scope, unsigned flags, skua_time deadline)
     return 0;
 }
 
-static void fill(struct skua_task *child, struct sk_scope *s, int (*fn)(void *), void *arg, void *site)
+static void fill(struct skua_task *child, struct sk_scope *s, int (*fn)(void *), void *arg,
+                 void *site)
 {
     child->fn = fn;
     child->arg = arg;
@@ -145,7 +147,8 @@ static struct skua_task *take_record(struct sk_worker *w)
 /* Whether task is s's opener's descendant by scopes. */
 static bool lives_inside(const struct skua_task *task, const struct sk_scope *s)
 {
-    for (const struct sk_scope *at = sk_load_relaxed(&task->x_scope); at != NULL; at = sk_scope_parent(at))
+    for (const struct sk_scope *at = sk_load_relaxed(&task->x_scope); at != NULL;
+         at = sk_scope_parent(at))
         if (at == s)
             return true;
     return false;
@@ -160,7 +163,8 @@ static int check_spawn(struct sk_worker *w, struct sk_scope **s)
         return rc;
     if (*s == NULL)
         *s = &sk_runtime.root;
-    if (*s != &sk_runtime.root && (self == NULL || ((*s)->opener != self && !lives_inside(self, *s))))
+    if (*s != &sk_runtime.root &&
+        (self == NULL || ((*s)->opener != self && !lives_inside(self, *s))))
         return -EPERM;
     if (self != NULL && *s != &sk_runtime.root && sk_load_relaxed(&self->x_cancel) != 0)
         sk_cancel_link_scope(*s);
@@ -170,8 +174,8 @@ static int check_spawn(struct sk_worker *w, struct sk_scope **s)
 }
 
 /* Spawns with all that a record can have; the plain case has a short way of its own. */
-static int spawn_here(struct sk_scope *s, int (*fn)(void *), void *arg, size_t len, const skua_task_opts *o, skua_task **out,
-                     void *site)
+static int spawn_here(struct sk_scope *s, int (*fn)(void *), void *arg, size_t len,
+                      const skua_task_opts *o, skua_task **out, void *site)
 {
     struct sk_worker *w = sk_current_worker();
     int rc = fn == NULL ? -EINVAL : check_spawn(w, &s);
@@ -221,9 +225,10 @@ static int spawn_here(struct sk_scope *s, int (*fn)(void *), void *arg, size_t l
     return 0;
 }
 
-/* A plain thread holds the runtime while it spawns: stop must see the task, or the thread that the runtime stops. */
-static int spawn_any(struct sk_scope *s, int (*fn)(void *), void *arg, size_t len, const skua_task_opts *o, skua_task **out,
-                     void *site)
+/* A plain thread holds the runtime while it spawns: stop must see the task, or the thread that the
+ * runtime stops. */
+static int spawn_any(struct sk_scope *s, int (*fn)(void *), void *arg, size_t len,
+                     const skua_task_opts *o, skua_task **out, void *site)
 {
     if (sk_current_worker() != NULL)
         return spawn_here(s, fn, arg, len, o, out, site);
@@ -239,8 +244,9 @@ int skua_spawn(skua_scope *scope, int (*fn)(void *), void *arg)
     struct sk_worker *w = sk_current_worker();
     struct sk_scope *s = sk_scope_of(scope);
     void *site = __builtin_return_address(0);
-    if (sk_unlikely(w == NULL || s == NULL || s->opener != w->current || w->free_tasks == NULL || fn == NULL ||
-                    sk_scope_is_cancelled(s) || sk_load_relaxed(&s->opener->x_cancel) != 0 ||
+    if (sk_unlikely(w == NULL || s == NULL || s->opener != w->current || w->free_tasks == NULL ||
+                    fn == NULL || sk_scope_is_cancelled(s) ||
+                    sk_load_relaxed(&s->opener->x_cancel) != 0 ||
                     sk_load_relaxed(&sk_runtime.starved.x_count) != 0))
         return spawn_any(s, fn, arg, 0, NULL, NULL, site);
     struct skua_task *child = take_record(w);
@@ -255,7 +261,8 @@ int skua_spawn_copy(skua_scope *scope, int (*fn)(void *), const void *arg, size_
 {
     if (len > COPY_MAX || (len > 0 && arg == NULL))
         return -EINVAL;
-    return spawn_any(sk_scope_of(scope), fn, (void *)(uintptr_t)arg, len, NULL, NULL, __builtin_return_address(0));
+    return spawn_any(sk_scope_of(scope), fn, (void *)(uintptr_t)arg, len, NULL, NULL,
+                     __builtin_return_address(0));
 }
 
 static int check_opts(const skua_task_opts *o)
@@ -266,7 +273,8 @@ static int check_opts(const skua_task_opts *o)
     return rc == 0 && o->worker > sk_runtime.worker_count ? -EINVAL : rc;
 }
 
-int skua_spawn_opts(skua_scope *scope, int (*fn)(void *), void *arg, const skua_task_opts *o, skua_task **out)
+int skua_spawn_opts(skua_scope *scope, int (*fn)(void *), void *arg, const skua_task_opts *o,
+                    skua_task **out)
 {
     int rc = o != NULL ? check_opts(o) : 0;
     if (rc < 0)
@@ -276,7 +284,8 @@ int skua_spawn_opts(skua_scope *scope, int (*fn)(void *), void *arg, const skua_
 
 /* ---- closing ---- */
 
-/* Is the promise of another coroutine left on this stack? Then no program's overflow depends on who stole what. */
+/* Is the promise of another coroutine left on this stack? Then no program's overflow depends on who
+ * stole what. */
 static bool has_room(const struct skua_task *closer, size_t promised)
 {
     return sk_arch_sp() - (uintptr_t)closer->stack->low >= promised;
@@ -289,14 +298,17 @@ static bool may_inline(const struct skua_task *closer)
 }
 
 /* The closer's newest child, if nobody has taken it up. */
-static struct skua_task *take_child(struct sk_worker *w, struct sk_scope *s, const struct skua_task *closer)
+static struct skua_task *take_child(struct sk_worker *w, struct sk_scope *s,
+                                    const struct skua_task *closer)
 {
     struct skua_task *child = sk_deque_peek(&w->queue);
     if (child == NULL || sk_load_relaxed(&child->x_scope) != s ||
-        sk_load_relaxed(&child->x_state) != SK_TASK_NEW || !has_room(closer, sk_stack_default_bytes()))
+        sk_load_relaxed(&child->x_state) != SK_TASK_NEW ||
+        !has_room(closer, sk_stack_default_bytes()))
         return NULL;
     child = sk_deque_take(&w->queue);
-    if (child == NULL || sk_likely(child->sp == NULL) || has_room(closer, (size_t)(uintptr_t)child->sp))
+    if (child == NULL || sk_likely(child->sp == NULL) ||
+        has_room(closer, (size_t)(uintptr_t)child->sp))
         return child;
     sk_sched_push(w, &w->queue, child); /* it was promised more than is left here */
     return NULL;
@@ -308,10 +320,11 @@ static bool is_plain(const struct skua_task *child, int result, const struct sk_
            !sk_scope_is_cancelled(s) && sk_load_relaxed(&child->x_refs) == 1;
 }
 
-/* Runs child on the closer's stack, which is lent to it meanwhile: the child's record takes the place of the closer's. It may
- * suspend, and go on elsewhere. Returns the worker on which it ended. */
-static struct sk_worker *run_inline(struct sk_worker *w, struct sk_scope *s, struct skua_task *closer,
-                                    struct skua_task *child)
+/* Runs child on the closer's stack, which is lent to it meanwhile: the child's record takes the
+ * place of the closer's. It may suspend, and go on elsewhere. Returns the worker on which it
+ * ended. */
+static struct sk_worker *run_inline(struct sk_worker *w, struct sk_scope *s,
+                                    struct skua_task *closer, struct skua_task *child)
 {
     sk_store_relaxed(&child->x_state, (uint8_t)SK_TASK_RUNNING);
     child->stack = closer->stack;
@@ -344,14 +357,16 @@ static void run_children(struct sk_scope *s, struct skua_task *closer)
         if (child == NULL)
             return;
         w = run_inline(w, s, closer, child);
-        if (sk_unlikely(--w->budget <= 0 || (w->budget % SK_SCHED_CLOCK_TURN == 0 && sk_worker_slice_is_over(w)))) {
+        if (sk_unlikely(--w->budget <= 0 ||
+                        (w->budget % SK_SCHED_CLOCK_TURN == 0 && sk_worker_slice_is_over(w)))) {
             sk_sched_give_way();
             w = sk_current_worker();
         }
     }
 }
 
-/* The closer timed out: the word counts for spawns again. False: the last child is just waking it. */
+/* The closer timed out: the word counts for spawns again. False: the last child is just waking
+ * it. */
 static bool give_up(struct sk_scope *s)
 {
     uint64_t word = sk_load_acquire(&s->x_word);

@@ -6,7 +6,7 @@
 #include "runtime/base/atomic.h"
 #include "runtime/base/sys.h"
 
-static const int signals[2] = { SIGINT, SIGTERM };
+static const int signals[2] = {SIGINT, SIGTERM};
 static bool replaced[2];
 static _Atomic(uint32_t) x_event;
 static _Atomic(uint32_t) x_count;
@@ -22,7 +22,7 @@ static void handle(int signo)
 {
     int saved = errno;
     if (sk_add_acq_rel(&x_count, 1u) > 0) {
-        struct sigaction action = { .sa_handler = SIG_DFL };
+        struct sigaction action = {.sa_handler = SIG_DFL};
         sigaction(signo, &action, NULL);
         raise(signo); /* delivered when the handler returns */
     }
@@ -37,10 +37,12 @@ _Atomic(uint32_t) *sk_signals_take(void)
     sk_store_relaxed(&x_count, 0u);
     sk_store_relaxed(&x_news, false);
     for (unsigned i = 0; i < 2; i++) {
-        struct sigaction before, action = { .sa_handler = handle, .sa_flags = SA_RESTART | SA_ONSTACK };
+        struct sigaction before,
+            action = {.sa_handler = handle, .sa_flags = SA_RESTART | SA_ONSTACK};
         sigemptyset(&action.sa_mask);
-        replaced[i] = sigaction(signals[i], NULL, &before) == 0 && (before.sa_flags & SA_SIGINFO) == 0 &&
-                      before.sa_handler == SIG_DFL && sigaction(signals[i], &action, NULL) == 0;
+        replaced[i] = sigaction(signals[i], NULL, &before) == 0 &&
+                      (before.sa_flags & SA_SIGINFO) == 0 && before.sa_handler == SIG_DFL &&
+                      sigaction(signals[i], &action, NULL) == 0;
     }
     return &x_event;
 }
@@ -55,6 +57,6 @@ void sk_signals_give_back(void)
     for (unsigned i = 0; i < 2; i++) {
         struct sigaction now;
         if (replaced[i] && sigaction(signals[i], NULL, &now) == 0 && now.sa_handler == handle)
-            sigaction(signals[i], &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
+            sigaction(signals[i], &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
     }
 }

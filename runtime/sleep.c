@@ -18,7 +18,7 @@ static_assert(sizeof(struct sk_timer) <= sizeof(skua_timer), "skua_timer holds i
 /* Its own time is no failure; a scope's deadline that came first is. */
 static int sleep_to(skua_time when)
 {
-    struct sk_wait wait = { .deadline = 0 };
+    struct sk_wait wait = {.deadline = 0};
     int rc = sk_wait_begin(&wait, when, 0);
     if (rc == 0)
         rc = sk_wait_park(&wait);
@@ -53,7 +53,7 @@ int skua_timer_start(skua_timer *t, skua_time when, void (*fn)(void *), void *ar
     int rc = sk_runtime_check();
     if (fn == NULL || rc < 0)
         return fn == NULL ? -EINVAL : rc;
-    *timer = (struct sk_timer){ .fn = call_user, .arg = arg, .word = (uint64_t)(uintptr_t)fn };
+    *timer = (struct sk_timer){.fn = call_user, .arg = arg, .word = (uint64_t)(uintptr_t)fn};
     if (w != NULL)
         return sk_timer_arm(&w->timers, timer, when);
     /* A plain thread's timers go to the workers in turn. */
@@ -71,7 +71,8 @@ int skua_timer_start(skua_timer *t, skua_time when, void (*fn)(void *), void *ar
 static bool is_live(const struct sk_timer_heap *heap)
 {
     const char *first = (const char *)sk_runtime.workers;
-    return (const char *)heap >= first && (const char *)heap < first + sk_runtime.worker_count * sizeof(struct sk_worker);
+    return (const char *)heap >= first &&
+           (const char *)heap < first + sk_runtime.worker_count * sizeof(struct sk_worker);
 }
 
 int skua_timer_stop(skua_timer *t)

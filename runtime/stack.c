@@ -25,8 +25,8 @@ enum {
     HEADER_BYTES = 64,
     /* Slots of one mapping: as many VMAs for a thousand stacks as a program has anyway. */
     SLAB_SLOTS = 64,
-    /* Stacks begin at different cache sets: with one and the same offset in their page a thousand of them would share
-     * the few sets of the first-level cache that their top frames fall into. */
+    /* Stacks begin at different cache sets: with one and the same offset in their page a thousand
+     * of them would share the few sets of the first-level cache that their top frames fall into. */
     COLOURS = 16,
     COLOUR_BYTES = 64,
     /* Mappings that are left to the program when guards cost one each. */
@@ -46,7 +46,7 @@ static struct {
     size_t promised_bytes;
     size_t slot_bytes;
     bool guard_by_madvise;
-    long guards_left;      /* how many guards mprotect may still make */
+    long guards_left; /* how many guards mprotect may still make */
     long guards_max;
     struct sk_stack *free; /* of the default size */
     struct slab *slabs;
@@ -58,16 +58,19 @@ static struct {
 static void say_no_stack(const char *what, long value, const char *remedy)
 {
     if (sk_log_may(&pool.said, sk_clock_now(), INT64_C(60000000000)))
-        sk_log(SK_LOG_ERROR, "no stack for a coroutine: %s (%ld); %s; coroutines wait for one to come free", what, value,
-               remedy);
+        sk_log(SK_LOG_ERROR,
+               "no stack for a coroutine: %s (%ld); %s; coroutines wait for one to come free", what,
+               value, remedy);
 }
 
-/* A kernel, or an emulator, may take the advice and guard nothing: only a fault proves the guard. */
+/* A kernel, or an emulator, may take the advice and guard nothing: only a fault proves the
+ * guard. */
 static bool probe_guard(void)
 {
     bool works = false;
     int ends[2];
-    char *page = sk_sys.mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *page =
+        sk_sys.mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED)
         return false;
     if (sk_sys.madvise(page, PAGE_BYTES, MADV_GUARD_INSTALL) == 0 && pipe2(ends, O_CLOEXEC) == 0) {
@@ -155,8 +158,9 @@ static bool add_slab_locked(void)
         sk_mem_free(slab);
         return false;
     }
-    sk_sys.madvise(base, bytes, MADV_NOHUGEPAGE); /* a huge page for each stack's top would cost 2 MiB each */
-    *slab = (struct slab){ .next = pool.slabs, .base = base, .bytes = bytes };
+    sk_sys.madvise(base, bytes,
+                   MADV_NOHUGEPAGE); /* a huge page for each stack's top would cost 2 MiB each */
+    *slab = (struct slab){.next = pool.slabs, .base = base, .bytes = bytes};
     pool.slabs = slab;
     pool.fresh = SLAB_SLOTS;
     return true;
@@ -168,7 +172,8 @@ static bool install_guard(char *slot)
     if (pool.guard_by_madvise && sk_sys.madvise(slot, PAGE_BYTES, MADV_GUARD_INSTALL) == 0)
         return true;
     if (pool.guards_left <= 0) {
-        say_no_stack("the guards made by mprotect are at their limit", pool.guards_max, "raise vm.max_map_count");
+        say_no_stack("the guards made by mprotect are at their limit", pool.guards_max,
+                     "raise vm.max_map_count");
         return false;
     }
     if (sk_sys.mprotect(slot, PAGE_BYTES, PROT_NONE) != 0) {
@@ -179,7 +184,8 @@ static bool install_guard(char *slot)
     return true;
 }
 
-static struct sk_stack *make_stack(char *slot, size_t slot_bytes, size_t promised_bytes, unsigned colour)
+static struct sk_stack *make_stack(char *slot, size_t slot_bytes, size_t promised_bytes,
+                                   unsigned colour)
 {
     struct sk_stack *stack = (struct sk_stack *)(void *)(slot + slot_bytes - HEADER_BYTES);
     *stack = (struct sk_stack){
@@ -316,7 +322,8 @@ const char *sk_stack_high_water(const struct sk_stack *stack)
 {
     const char *page = (const char *)((uintptr_t)stack & ~(uintptr_t)(PAGE_BYTES - 1));
     unsigned char resident;
-    while (page > stack->low && mincore((void *)(uintptr_t)(page - PAGE_BYTES), PAGE_BYTES, &resident) == 0 &&
+    while (page > stack->low &&
+           mincore((void *)(uintptr_t)(page - PAGE_BYTES), PAGE_BYTES, &resident) == 0 &&
            (resident & 1) != 0)
         page -= PAGE_BYTES;
     return page;

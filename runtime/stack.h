@@ -1,9 +1,11 @@
 /* runtime/stack.h - the stacks of coroutines: address space with a guard below, memory by touch.
- * A slot is twice what is promised (decision: docs/adr): the upper half is the promise, the lower the room for children that
- * run on their closer's stack, and at the very bottom stands the guard. The header lies at the top, in the page that every
- * coroutine touches anyway.
- * Owns:    struct sk_stack, the slabs, the shared cache. A worker's own cache is a list in struct sk_worker.
- * Threads: every function: any thread, but for those on a struct sk_stack_cache, which belongs to one worker. */
+ * A slot is twice what is promised (docs/adr/0001): the upper half is the promise, the lower the
+ * room for children that run on their closer's stack, and at the very bottom stands the guard. The
+ * header lies at the top, in the page that every coroutine touches anyway.
+ * Owns:    struct sk_stack, the slabs, the shared cache. A worker's own cache is a list in struct
+ * sk_worker.
+ * Threads: every function: any thread, but for those on a struct sk_stack_cache, which belongs to
+ * one worker. */
 #ifndef SK_RUNTIME_STACK_H
 #define SK_RUNTIME_STACK_H
 
@@ -28,12 +30,14 @@ struct sk_stack_cache {
     unsigned count;
 };
 
-/* Once per runtime, before any worker: the default promise, and how guards are made here. 0 or a negative errno. */
+/* Once per runtime, before any worker: the default promise, and how guards are made here. 0 or a
+ * negative errno. */
 int sk_stack_start(size_t promised_bytes);
 /* When no coroutine is left and all caches were drained: unmaps everything. */
 void sk_stack_stop(void);
 
-/* Owner of the cache. promised_bytes 0: the default. NULL: no memory, or no guard to be had; said once a minute. */
+/* Owner of the cache. promised_bytes 0: the default. NULL: no memory, or no guard to be had; said
+ * once a minute. */
 struct sk_stack *sk_stack_take_slow(struct sk_stack_cache *cache, size_t promised_bytes);
 void sk_stack_give_slow(struct sk_stack_cache *cache, struct sk_stack *stack);
 /* Owner of the cache. Gives everything to the shared cache. */
@@ -47,8 +51,8 @@ const char *sk_stack_high_water(const struct sk_stack *stack);
 bool sk_stack_guards(const struct sk_stack *stack, const void *addr);
 
 enum {
-    SK_STACK_CACHE_MAX = 1024,          /* a worker keeps this many before it shares half */
-    SK_STACK_PROMISE_MAX = 32 << 20,    /* bytes that may be promised */
+    SK_STACK_CACHE_MAX = 1024,       /* a worker keeps this many before it shares half */
+    SK_STACK_PROMISE_MAX = 32 << 20, /* bytes that may be promised */
 };
 
 static inline struct sk_stack *sk_stack_take(struct sk_stack_cache *cache, size_t promised_bytes)

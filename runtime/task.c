@@ -22,8 +22,8 @@
 enum {
     CHUNK_BYTES = 1 << 16,
     CHUNK_RECORDS = CHUNK_BYTES / sizeof(struct skua_task) - 1,
-    FREE_MAX = 8192,   /* records that a worker keeps: more than one scope of a thousand needs */
-    SHARE = 4096,      /* handed over at a time: spawn here, end there must not leak */
+    FREE_MAX = 8192, /* records that a worker keeps: more than one scope of a thousand needs */
+    SHARE = 4096,    /* handed over at a time: spawn here, end there must not leak */
 };
 
 /* Aligned to its size, so that a record finds its chunk. */
@@ -43,7 +43,8 @@ static struct {
     uint32_t free_count;
     uint32_t total;
     uint32_t serial; /* of the next record ever made: ids are not used twice */
-    struct sk_list proxies; /* of living plain threads; proxies are never freed, they go to spare_proxies */
+    struct sk_list
+        proxies; /* of living plain threads; proxies are never freed, they go to spare_proxies */
     struct skua_task *spare_proxies;
 } pool;
 
@@ -254,7 +255,8 @@ bool sk_task_place(struct sk_worker *w, struct skua_task *task)
     return true;
 }
 
-/* Every stack begins here. A task that has ended passes its stack straight on to the next one that has none. */
+/* Every stack begins here. A task that has ended passes its stack straight on to the next one that
+ * has none. */
 static noreturn void task_main(struct sk_worker *w)
 {
     sk_san_arrive(NULL);
@@ -281,7 +283,8 @@ static noreturn void task_main(struct sk_worker *w)
 noreturn void sk_task_left_scope_open(struct skua_task *task)
 {
     sk_log(SK_LOG_ERROR,
-           "coroutine %llu (%s): its function returned with the scope at %p open; close every scope that was opened",
+           "coroutine %llu (%s): its function returned with the scope at %p open; close every "
+           "scope that was opened",
            (unsigned long long)sk_task_id(task), sk_local_name(task), (void *)task->scopes);
     sk_panic(__FILE__, __LINE__, "a function returned with a scope open");
 }
@@ -289,7 +292,8 @@ noreturn void sk_task_left_scope_open(struct skua_task *task)
 /* Its state becomes final; callbacks run, then who waits for it is woken. */
 static void settle(struct skua_task *task, int result)
 {
-    bool cancelled = result == -ECANCELED && (sk_load_relaxed(&task->x_cancel) & ~SK_CANCEL_OWN) != 0;
+    bool cancelled =
+        result == -ECANCELED && (sk_load_relaxed(&task->x_cancel) & ~SK_CANCEL_OWN) != 0;
     sk_lock(&task->join_lock); /* whoever cancels it has done, or finds it ended */
     task->result = result;
     sk_store_release(&task->x_state, cancelled ? SK_TASK_CANCELLED : SK_TASK_DONE);

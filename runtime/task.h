@@ -1,12 +1,15 @@
-/* runtime/task.h - the record of a coroutine: its identity. Its stack is a place that it is given when it first runs.
- * Records are type-stable: until the runtime stops, memory that was a record stays one, so that a waker or a thief that
- * comes late reads an old value and never foreign memory.
+/* runtime/task.h - the record of a coroutine: its identity. Its stack is a place that it is given
+ * when it first runs. Records are type-stable: until the runtime stops, memory that was a record
+ * stays one, so that a waker or a thief that comes late reads an old value and never foreign
+ * memory.
  *
  * States (x_state), and who owns the record:
  *   NEW      spawned, not started, no stack: the queue that holds it
- *   RUNNING  started: the worker that runs it, or whoever wins the right to ready it (x_wait, runtime/wait.h), or the queue
- *            that holds it; a closer whose stack is lent stays RUNNING and nobody may ready it
- *   DONE, CANCELLED  ended: joiners may read result; the record goes back when the last reference does */
+ *   RUNNING  started: the worker that runs it, or whoever wins the right to ready it (x_wait,
+ *            runtime/wait.h), or the queue that holds it; a closer whose stack is lent stays
+ *            RUNNING and nobody may ready it
+ *   DONE, CANCELLED  ended: joiners may read result; the record goes back with its last
+ *            reference */
 #ifndef SK_RUNTIME_TASK_H
 #define SK_RUNTIME_TASK_H
 
@@ -31,7 +34,8 @@ struct sk_join;
 
 enum { SK_TASK_NEW, SK_TASK_RUNNING, SK_TASK_DONE, SK_TASK_CANCELLED };
 
-/* x_cancel: why the task's waits end early. Set by any thread, seen by the task when it waits (runtime/cancel.h). */
+/* x_cancel: why the task's waits end early. Set by any thread, seen by the task when it waits
+ * (runtime/cancel.h). */
 enum {
     SK_CANCEL_SELF = 1,  /* skua_cancel */
     SK_CANCEL_OUTER = 2, /* the scope it lives in was cancelled */
@@ -40,11 +44,12 @@ enum {
 };
 
 enum {
-    SK_TASK_PROXY = 1,  /* stands for a plain thread: never in a run queue, woken by a futex */
-    SK_TASK_LINKED = 2, /* is in its scope's list; written under that scope's lock */
-    SK_TASK_COPIED = 4, /* arg is a heap copy that skua_spawn_copy made */
+    SK_TASK_PROXY = 1,   /* stands for a plain thread: never in a run queue, woken by a futex */
+    SK_TASK_LINKED = 2,  /* is in its scope's list; written under that scope's lock */
+    SK_TASK_COPIED = 4,  /* arg is a heap copy that skua_spawn_copy made */
     SK_TASK_PIN_SET = 8, /* skua_pin, not the spawner, set affinity */
-    SK_TASK_TOUCHED = 16, /* something on line 2 is to be cleaned when it ends; set by the task itself */
+    SK_TASK_TOUCHED =
+        16, /* something on line 2 is to be cleaned when it ends; set by the task itself */
 };
 
 enum { SK_TASK_COPY_BYTES = 64, SK_TASK_UNSHIELDED = -1 };
@@ -54,7 +59,7 @@ struct skua_task {
     alignas(SK_CACHELINE) int (*fn)(void *);
     void *arg;
     _Atomic(struct sk_scope *) x_scope; /* the scope it lives in; thieves and closers peek at it */
-    void *sp;                           /* saved context while it does not run; before it starts: bytes of stack it is
+    void *sp; /* saved context while it does not run; before it starts: bytes of stack it is
                                            promised, 0 for the default */
     union {
         struct skua_task *next; /* owner of the queue or free list that holds it */
@@ -75,10 +80,11 @@ struct skua_task {
     struct sk_join *joiners;       /* waits and callbacks for its end; under join_lock */
     struct sk_lock join_lock;      /* also held by whoever cancels it: it cannot end meanwhile */
     int32_t result;
-    uint32_t generation;         /* of the record: part of the task's id */
-    _Atomic(uint8_t) x_cancel;   /* SK_CANCEL_ bits */
-    uint8_t pins;                /* skua_pin count */
-    _Atomic(int16_t) x_shield;   /* SK_TASK_UNSHIELDED, or the depth of open scopes when the shield went up */
+    uint32_t generation;       /* of the record: part of the task's id */
+    _Atomic(uint8_t) x_cancel; /* SK_CANCEL_ bits */
+    uint8_t pins;              /* skua_pin count */
+    _Atomic(int16_t)
+        x_shield; /* SK_TASK_UNSHIELDED, or the depth of open scopes when the shield went up */
 
     /* Line 3. */
     unsigned char copy[SK_TASK_COPY_BYTES]; /* skua_spawn_copy's bytes, if they fit */
@@ -86,16 +92,19 @@ struct skua_task {
 
 static_assert(sizeof(struct skua_task) == 3 * SK_CACHELINE, "a record is three cache lines");
 
-/* A record with one reference, ready to be filled. w: the caller's worker, NULL in a plain thread. NULL: no memory. */
+/* A record with one reference, ready to be filled. w: the caller's worker, NULL in a plain thread.
+ * NULL: no memory. */
 struct skua_task *sk_task_new_slow(struct sk_worker *w);
 /* The last reference is gone. */
 void sk_task_free(struct sk_worker *w, struct skua_task *task);
 /* Unique among all tasks of the process; never 0. */
 uint64_t sk_task_id(struct skua_task *task);
 
-/* Owner only. Gives a new task a stack; false: there is none, and the task waits for one in sk_runtime.starved. */
+/* Owner only. Gives a new task a stack; false: there is none, and the task waits for one in
+ * sk_runtime.starved. */
 bool sk_task_place(struct sk_worker *w, struct skua_task *task);
-/* Owner only. The task has ended with result, not inline: tells callbacks, joiners and its scope. */
+/* Owner only. The task has ended with result, not inline: tells callbacks, joiners and its
+ * scope. */
 void sk_task_exit(struct sk_worker *w, struct skua_task *task, int result);
 /* The part that inline children share: all but leaving the scope. */
 void sk_task_finish(struct sk_worker *w, struct skua_task *task, int result);

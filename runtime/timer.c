@@ -11,7 +11,7 @@ enum { ARITY = 4, FIRST_CAPACITY = 64 };
 
 void sk_timer_heap_init(struct sk_timer_heap *heap)
 {
-    *heap = (struct sk_timer_heap){ .entries = NULL };
+    *heap = (struct sk_timer_heap){.entries = NULL};
     sk_store_relaxed(&heap->x_first, SKUA_NEVER);
 }
 
@@ -102,7 +102,7 @@ int sk_timer_arm(struct sk_timer_heap *heap, struct sk_timer *timer, skua_time w
     }
     sk_store_relaxed(&timer->x_heap, heap);
     heap->count++;
-    sift_up_locked(heap, heap->count - 1, (struct sk_timer_entry){ .when = when, .timer = timer });
+    sift_up_locked(heap, heap->count - 1, (struct sk_timer_entry){.when = when, .timer = timer});
     if (timer->slot == 1)
         note_first_locked(heap);
     sk_unlock(&heap->lock);

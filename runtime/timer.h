@@ -1,9 +1,10 @@
 /* runtime/timer.h - timers: a heap per worker under a spin lock.
  * Owns:    struct sk_timer_heap, and a timer's slot and heap fields while it is armed.
  * Threads: the owner fires; any thread arms and stops.
- * I1: heap[i].when >= heap[parent(i)].when; heap[i].timer->slot == i + 1; a timer that is not armed has slot 0.
- * I2: what a timer is to do is copied out under the lock before it fires: its memory is not touched after that, because
- *     the stack on which a wait's timer lives may be gone as soon as the lock is. */
+ * I1: heap[i].when >= heap[parent(i)].when; heap[i].timer->slot == i + 1; a timer that is not armed
+ *     has slot 0.
+ * I2: what a timer is to do is copied out under the lock before it fires: its memory is not touched
+ *     after that. The stack on which a wait's timer lives may be gone as soon as the lock is. */
 #ifndef SK_RUNTIME_TIMER_H
 #define SK_RUNTIME_TIMER_H
 
@@ -20,9 +21,11 @@ struct sk_timer_heap;
 
 struct sk_timer {
     _Atomic(struct sk_timer_heap *) x_heap; /* where it was last armed; NULL: never */
-    uint32_t slot;                          /* index in the heap + 1; 0: not armed; under the heap's lock */
+    uint32_t slot; /* index in the heap + 1; 0: not armed; under the heap's lock */
     uint32_t reserved;
-    void (*fn)(void *arg, uint64_t word); /* called by the owner, in the worker's own context: it must not wait */
+    void (*fn)(
+        void *arg,
+        uint64_t word); /* called by the owner, in the worker's own context: it must not wait */
     void *arg;
     uint64_t word;
 };
@@ -37,7 +40,8 @@ struct sk_timer_heap {
     uint32_t count;
     uint32_t capacity;
     struct sk_timer_entry *entries;
-    _Atomic(skua_time) x_first; /* when of the root, SKUA_NEVER when empty; written under the lock */
+    _Atomic(skua_time)
+        x_first; /* when of the root, SKUA_NEVER when empty; written under the lock */
 };
 
 void sk_timer_heap_init(struct sk_timer_heap *heap);
@@ -45,7 +49,8 @@ void sk_timer_heap_free(struct sk_timer_heap *heap);
 
 /* Any thread. 0, or -ENOMEM. timer must not be armed. */
 int sk_timer_arm(struct sk_timer_heap *heap, struct sk_timer *timer, skua_time when);
-/* Any thread. True: it was armed and will not fire. False: it has fired, is firing, or never was armed. */
+/* Any thread. True: it was armed and will not fire. False: it has fired, is firing, or never was
+ * armed. */
 bool sk_timer_disarm(struct sk_timer *timer);
 /* Owner only. Fires what is due at now; returns how many. */
 unsigned sk_timer_fire(struct sk_timer_heap *heap, skua_time now);

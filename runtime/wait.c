@@ -45,8 +45,8 @@ static void publish(struct sk_wait *w, unsigned flags)
     (void)sk_xchg_seq_cst(&w->task->x_wait, w->ticket);
 }
 
-/* The wait is not to be, for reason rc. An operation that was claimed meanwhile goes on all the same: its mail is under way, and
- * ends it. */
+/* The wait is not to be, for reason rc. An operation that was claimed meanwhile goes on all the
+ * same: its mail is under way, and ends it. */
 static int withdraw(struct sk_wait *w, int rc)
 {
     return !sk_wait_abandon(w) && (w->ticket & SK_WAIT_OP) != 0 ? 0 : rc;
@@ -114,9 +114,11 @@ static void commit_wait(struct skua_task *task, void *arg)
 {
     uint64_t ticket = (uint64_t)(uintptr_t)arg;
     uint64_t word = ticket;
-    if (sk_cas_acq_rel(&task->x_wait, &word, (ticket & ~(uint64_t)SK_WAIT_STATE_MASK) | SK_WAIT_WAITING))
+    if (sk_cas_acq_rel(&task->x_wait, &word,
+                       (ticket & ~(uint64_t)SK_WAIT_STATE_MASK) | SK_WAIT_WAITING))
         return;
-    /* Claimed while it registered. An operation is readied by its ring's owner, after its terminal completion. */
+    /* Claimed while it registered. An operation is readied by its ring's owner, after its terminal
+     * completion. */
     if ((ticket & SK_WAIT_OP) == 0 || (word & SK_WAIT_REASON_MASK) == SK_WAIT_WOKEN)
         sk_ready(task);
 }
@@ -143,7 +145,9 @@ static int park_coroutine(struct sk_wait *w)
         if (rc < 0 && (w->ticket & SK_WAIT_OP) == 0 && sk_wait_abandon(w))
             return rc;
         if (rc < 0)
-            sk_wait_wake(w->task, w->ticket, SK_WAIT_TIMEDOUT); /* an operation that could not be ended in time is not begun */
+            sk_wait_wake(
+                w->task, w->ticket,
+                SK_WAIT_TIMEDOUT); /* an operation that could not be ended in time is not begun */
     }
     sk_park(commit_wait, (void *)(uintptr_t)w->ticket);
     if (w->deadline != SKUA_NEVER)
@@ -151,8 +155,9 @@ static int park_coroutine(struct sk_wait *w)
     return code_of(sk_load_acquire(&w->task->x_wait)); /* WT2 */
 }
 
-/* A plain thread sleeps on its proxy's x_refs, which counts nothing: 1 says that it was readied. Whoever wins the claim of a
- * WAITING thread stores it, and that is the waker's last access; so the thread, even at its deadline, first waits for it. */
+/* A plain thread sleeps on its proxy's x_refs, which counts nothing: 1 says that it was readied.
+ * Whoever wins the claim of a WAITING thread stores it, and that is the waker's last access; so the
+ * thread, even at its deadline, first waits for it. */
 static void sleep_until_readied(struct skua_task *proxy)
 {
     while (sk_load_acquire(&proxy->x_refs) == 0)
@@ -202,7 +207,8 @@ enum sk_wait_claim sk_wait_claim(struct skua_task *task, uint64_t ticket, unsign
         unsigned state = state_of(word);
         if (state != SK_WAIT_REGISTERING && state != SK_WAIT_WAITING)
             return SK_WAIT_LOST;
-        uint64_t claimed = (word & ~(uint64_t)(SK_WAIT_STATE_MASK | SK_WAIT_REASON_MASK)) | reason | SK_WAIT_CLAIMED;
+        uint64_t claimed = (word & ~(uint64_t)(SK_WAIT_STATE_MASK | SK_WAIT_REASON_MASK)) | reason |
+                           SK_WAIT_CLAIMED;
         if (sk_cas_acq_rel(&task->x_wait, &word, claimed)) /* WT1 */
             return state == SK_WAIT_WAITING ? SK_WAIT_WON : SK_WAIT_WON_EARLY;
     }
@@ -237,7 +243,8 @@ void sk_wait_kick(struct skua_task *task, int depth, bool stop)
 {
     uint64_t word = sk_load_seq_cst(&task->x_wait); /* WT4 */
     unsigned state = state_of(word);
-    if ((state != SK_WAIT_REGISTERING && state != SK_WAIT_WAITING) || (word & SK_WAIT_NOCANCEL) != 0)
+    if ((state != SK_WAIT_REGISTERING && state != SK_WAIT_WAITING) ||
+        (word & SK_WAIT_NOCANCEL) != 0)
         return;
     if (!stop && depth <= sk_load_relaxed(&task->x_shield))
         return;

@@ -1,21 +1,24 @@
 /* runtime/wait.h - how a coroutine or a plain thread waits, and how it is woken exactly once.
- * Everything above the scheduler sleeps and wakes only through these functions. A plain thread waits by a proxy record
- * of its own and a futex; to a waker both look alike.
+ * Everything above the scheduler sleeps and wakes only through these functions. A plain thread
+ * waits by a proxy record of its own and a futex; to a waker both look alike.
  *
- * One word per record, x_wait: epoch << 7 | flags | reason | state. An epoch is used for one wait only.
+ * One word per record, x_wait: epoch << 7 | flags | reason | state. An epoch is used for one wait
+ * only.
  *   IDLE         not waiting
  *   REGISTERING  the waiter still runs and puts itself into queues; may be claimed already
  *   WAITING      it sleeps; who claims it must ready it
  *   CLAIMED      somebody has won; the reason says who
- *   sk_wait_begin:   IDLE|CLAIMED(e-1) -> REGISTERING(e)   the waiter
- *   commit in park:  REGISTERING(e) -> WAITING(e)          after the switch away from the waiter's stack
- *   claim:           REGISTERING(e)|WAITING(e) -> CLAIMED(e, reason)   any thread, by one CAS
- *   sk_wait_abandon: REGISTERING(e) -> IDLE(e)             the waiter, when it finds that it need not wait
- * Order: WT1 acq_rel CAS of the claim -> WT2 acquire when the waiter goes on: what the waker wrote before is visible.
- *        WT3 seq_cst exchange in begin, then the waiter looks at x_cancel; WT4 the canceller sets x_cancel (seq_cst), then
- *        looks at x_wait: one of the two sees the other (Dekker).
- * A waiter's stack is touched only by who holds the lock of a queue that it is in, or has won its claim: a timer and a
- * canceller know it by record and ticket alone, and records are type-stable. */
+ *   sk_wait_begin    IDLE|CLAIMED(e-1) -> REGISTERING(e)           the waiter
+ *   commit in park   REGISTERING(e) -> WAITING(e)                  after the switch away
+ *   sk_wait_claim    REGISTERING(e)|WAITING(e) -> CLAIMED(e, why)  any thread, by one CAS
+ *   sk_wait_abandon  REGISTERING(e) -> IDLE(e)                     the waiter: no need to wait
+ * Order: WT1 acq_rel CAS of the claim -> WT2 acquire when the waiter goes on: what the waker wrote
+ * before is visible.
+ *        WT3 seq_cst exchange in begin, then the waiter looks at x_cancel; WT4 the canceller sets
+ *        x_cancel (seq_cst), then looks at x_wait: one of the two sees the other (Dekker).
+ * A waiter's stack is touched only by who holds the lock of a queue that it is in, or has won its
+ * claim: a timer and a canceller know it by record and ticket alone, and records are
+ * type-stable. */
 #ifndef SK_RUNTIME_WAIT_H
 #define SK_RUNTIME_WAIT_H
 
@@ -28,7 +31,13 @@
 #include "runtime/task.h"
 #include "runtime/timer.h"
 
-enum { SK_WAIT_IDLE, SK_WAIT_REGISTERING, SK_WAIT_WAITING, SK_WAIT_CLAIMED, SK_WAIT_STATE_MASK = 3 };
+enum {
+    SK_WAIT_IDLE,
+    SK_WAIT_REGISTERING,
+    SK_WAIT_WAITING,
+    SK_WAIT_CLAIMED,
+    SK_WAIT_STATE_MASK = 3
+};
 
 /* Reasons, in bits 2-4 of the word. */
 enum {
@@ -42,44 +51,51 @@ enum {
 
 /* Flags. */
 enum {
-    SK_WAIT_OP = 1 << 5,       /* an I/O operation: who claims it for another reason than its completion calls
-                                  sk_driver_cancel and does not ready it; the ring's owner does, at the terminal completion */
+    SK_WAIT_OP =
+        1 << 5, /* an I/O operation: who claims it for another reason than its completion calls
+                                  sk_driver_cancel, and the ring's owner readies it */
     SK_WAIT_NOCANCEL = 1 << 6, /* sees neither cancellation nor deadlines of scopes */
     SK_WAIT_EPOCH_SHIFT = 7,
 };
 
 /* One wait, on the waiter's stack. */
 struct sk_wait {
-    struct sk_list link; /* for the queue that the waiter puts itself into; under that queue's lock */
+    struct sk_list
+        link; /* for the queue that the waiter puts itself into; under that queue's lock */
     struct skua_task *task;
     uint64_t ticket;    /* x_wait of this wait while REGISTERING */
     skua_time deadline; /* dl combined with the deadlines of scopes */
     struct sk_timer timer;
 };
 
-/* Coroutine or plain thread. Begins a wait with deadline dl (API.md's conventions). 0: registering; the caller puts
- * w into its queue, looks once more whether it must wait, and calls sk_wait_park or sk_wait_abandon.
- * Negative: it may not wait and nothing was begun: -EAGAIN (SKUA_NOW), -ECANCELED, -ETIMEDOUT (has passed), -EINVAL (a
- * duration given by mistake), -EPERM (in a callback that must not wait), -ESHUTDOWN, -EOWNERDEAD; the caller has tried
- * what can be done at once before, or does so now. */
+/* Coroutine or plain thread. Begins a wait with deadline dl (API.md's conventions). 0: registering;
+ * the caller puts w into its queue, looks once more whether it must wait, and calls sk_wait_park or
+ * sk_wait_abandon. Negative: it may not wait and nothing was begun: -EAGAIN (SKUA_NOW), -ECANCELED,
+ * -ETIMEDOUT (has passed), -EINVAL (a duration given by mistake), -EPERM (in a callback that must
+ * not wait), -ESHUTDOWN, -EOWNERDEAD; the caller has tried what can be done at once before, or does
+ * so now. */
 int sk_wait_begin(struct sk_wait *w, skua_time dl, unsigned flags);
 
-/* The waiter only. Sleeps until claimed. Returns 0 (woken), -ETIMEDOUT, -ECANCELED (also: CLOSED), -ESHUTDOWN, -ENOMEM
- * (for the timer). The caller then takes w out of its queue under the queue's lock, if it is still there. */
+/* The waiter only. Sleeps until claimed. Returns 0 (woken), -ETIMEDOUT, -ECANCELED (also: CLOSED),
+ * -ESHUTDOWN, -ENOMEM (for the timer). The caller then takes w out of its queue under the queue's
+ * lock, if it is still there. */
 int sk_wait_park(struct sk_wait *w);
 
-/* Worker only. Arms the timer of a wait that has a deadline, on this worker; park does so itself for a coroutine. For a
- * plain thread's operation the ring's owner does, and disarms it (sk_timer_disarm) at the terminal completion. */
+/* Worker only. Arms the timer of a wait that has a deadline, on this worker; park does so itself
+ * for a coroutine. For a plain thread's operation the ring's owner does, and disarms it
+ * (sk_timer_disarm) at the terminal completion. */
 int sk_wait_arm(struct sk_wait *w);
 
-/* The waiter only, instead of park. False: somebody has claimed it: the wake must be used or passed on. */
+/* The waiter only, instead of park. False: somebody has claimed it: the wake must be used or passed
+ * on. */
 bool sk_wait_abandon(struct sk_wait *w);
 
 /* Any thread. Claims the wait and wakes the waiter. False: it is over, or somebody else has it.
  * task and ticket are w's, read while w was known to be there. */
 bool sk_wait_wake(struct skua_task *task, uint64_t ticket, unsigned reason);
 
-/* In two steps, for who must release a lock in between: won, then exactly one sk_wait_finish with what claim returned. */
+/* In two steps, for who must release a lock in between: won, then exactly one sk_wait_finish with
+ * what claim returned. */
 enum sk_wait_claim { SK_WAIT_LOST, SK_WAIT_WON_EARLY, SK_WAIT_WON };
 enum sk_wait_claim sk_wait_claim(struct skua_task *task, uint64_t ticket, unsigned reason);
 void sk_wait_finish(struct skua_task *task, enum sk_wait_claim claim);
@@ -87,8 +103,8 @@ void sk_wait_finish(struct skua_task *task, enum sk_wait_claim claim);
 /* Any thread. Wakes the plain thread behind proxy, whose claim the caller has won. */
 void sk_wait_wake_proxy(struct skua_task *proxy);
 
-/* Any thread. Ends whatever wait the task is in because of a cancellation set at `depth` (0: from outside the task, n: its
- * n-th open scope; see runtime/cancel.h), if it can see it. */
+/* Any thread. Ends whatever wait the task is in because of a cancellation set at `depth` (0: from
+ * outside the task, n: its n-th open scope; see runtime/cancel.h), if it can see it. */
 void sk_wait_kick(struct skua_task *task, int depth, bool stop);
 
 #endif

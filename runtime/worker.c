@@ -19,16 +19,19 @@
 #include "runtime/sched.h"
 
 enum {
-    SPINS = 24,                /* looks at everybody's queues before it sleeps: a microsecond or two */
-    STARVED_RETRY_NS = 50000000, /* tasks without a stack are tried again, in case nobody gives one back */
+    SPINS = 24, /* looks at everybody's queues before it sleeps: a microsecond or two */
+    STARVED_RETRY_NS =
+        50000000, /* tasks without a stack are tried again, in case nobody gives one back */
 };
 
 /* Hidden, initial-exec; read through sk_current_worker alone. */
-__attribute__((visibility("hidden"), tls_model("initial-exec"))) __thread struct sk_worker *sk_tls_worker;
+__attribute__((visibility("hidden"),
+               tls_model("initial-exec"))) __thread struct sk_worker *sk_tls_worker;
 
 /* ---- one look at the world ---- */
 
-/* The next batch is as long as the last one was quick: long coroutines must not keep I/O waiting for more than a slice. */
+/* The next batch is as long as the last one was quick: long coroutines must not keep I/O waiting
+ * for more than a slice. */
 static int32_t next_batch(struct sk_worker *w, skua_time now)
 {
     int32_t most = (int32_t)sk_runtime.settings.batch;
@@ -77,7 +80,7 @@ static bool sees_work(struct sk_worker *w)
         if (woken > 1 || queued > 1 || (other == w && woken + queued > 0))
             return true;
         if (woken + queued > 0 || sk_load_relaxed(&other->x_slot) != NULL)
-            sk_monitor_arm(); /* its worker will most likely reach it sooner, but must not have to */
+            sk_monitor_arm(); /* its worker will reach it sooner, most likely */
     }
     return false;
 }
@@ -110,7 +113,8 @@ static void sleep_in_driver(struct sk_worker *w)
         return;
     }
     sk_driver_wait(w->driver, wake_time(w));
-    w->searching = sk_idle_leave(w->index); /* before completions ready tasks: it is no sleeper to be woken for them */
+    w->searching = sk_idle_leave(
+        w->index); /* before completions ready tasks: it is no sleeper to be woken for them */
     unsigned came = sk_driver_poll(w->driver);
     if (came == 0 && sk_load_relaxed(&sk_runtime.starved.x_count) != 0)
         retry_starved();
@@ -119,8 +123,8 @@ static void sleep_in_driver(struct sk_worker *w)
         sk_timer_fire(&w->timers, w->served_ns);
 }
 
-/* Anything that another worker could take: what was published while this one searched has woken nobody. A push to a deque in
- * this very moment may be missed; who pushed has armed the monitor. */
+/* Anything that another worker could take: what was published while this one searched has woken
+ * nobody. A push to a deque in this very moment may be missed; who pushed has armed the monitor. */
 static bool is_work_left(void)
 {
     if (sk_inject_len(&sk_runtime.inject) != 0)
@@ -133,7 +137,8 @@ static bool is_work_left(void)
     return false;
 }
 
-/* It found something and no longer counts as a searcher. Who was the last to search sends another where there is more. */
+/* It found something and no longer counts as a searcher. Who was the last to search sends another
+ * where there is more. */
 static void stop_searching(struct sk_worker *w)
 {
     w->searching = false;
@@ -158,7 +163,8 @@ static struct skua_task *search(struct sk_worker *w)
 
 /* ---- the loop ---- */
 
-/* The table of contents of the runtime: each turn serves the world when the batch is spent, finds work, runs it, or rests. */
+/* The table of contents of the runtime: each turn serves the world when the batch is spent, finds
+ * work, runs it, or rests. */
 static void run(struct sk_worker *w)
 {
     while (sk_load_acquire(&sk_runtime.x_quit) == 0) {
@@ -210,7 +216,8 @@ void *sk_worker_main(void *worker)
     struct sk_worker *w = worker;
     prepare_thread(w);
     void *alternate = sk_fault_enter_thread();
-    int rc = alternate == NULL ? -ENOMEM : sk_driver_open(&w->driver, &sk_runtime.settings, &w->io_counts);
+    int rc = alternate == NULL ? -ENOMEM
+                               : sk_driver_open(&w->driver, &sk_runtime.settings, &w->io_counts);
     report_start(rc);
     if (rc == 0) {
         begin_batch(w, sk_clock_now(), (int32_t)sk_runtime.settings.batch);
@@ -236,7 +243,8 @@ static int init_deque(struct sk_deque *q)
 int sk_worker_init(struct sk_worker *w, unsigned index)
 {
     w->index = index;
-    w->chaos_migrate = (sk_runtime.settings.chaos & SK_CHAOS_MIGRATE) != 0 && sk_runtime.worker_count > 1;
+    w->chaos_migrate =
+        (sk_runtime.settings.chaos & SK_CHAOS_MIGRATE) != 0 && sk_runtime.worker_count > 1;
     sk_rand_seed(&w->rand, index + 1);
     sk_timer_heap_init(&w->timers);
     return init_deque(&w->woken) < 0 || init_deque(&w->queue) < 0 ? -ENOMEM : 0;

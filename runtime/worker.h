@@ -1,11 +1,13 @@
 /* runtime/worker.h - a worker: one OS thread with its run queues, its timers and its driver.
- * Owns:    struct sk_worker. The fields of the first part are the owner's alone; thieves and wakers use the second.
- * The worker's own context (sp) polls, steals and sleeps; coroutines switch to each other directly while the batch lasts.
+ * Owns:    struct sk_worker. The fields of the first part are the owner's alone; thieves and wakers
+ * use the second. The worker's own context (sp) polls, steals and sleeps; coroutines switch to each
+ * other directly while the batch lasts.
  *
- * Two deques: `woken` holds tasks that were readied (completions, timers, wakes) and closers whose batch was spent,
- * `queue` holds what was spawned or has yielded. Woken ones go first, but for every SK_SCHED_QUEUE_TURN-th dispatch: a closer
- * that gives way to the loop must not find itself behind all its own unstarted children, or each of them would be started
- * on a stack of its own (docs/adr/0002). */
+ * Two deques: `woken` holds tasks that were readied (completions, timers, wakes) and closers whose
+ * batch was spent, `queue` holds what was spawned or has yielded. Woken ones go first, but for
+ * every SK_SCHED_QUEUE_TURN-th dispatch: a closer that gives way to the loop must not find itself
+ * behind all its own unstarted children, or each of them would be started on a stack of its own
+ * (docs/adr/0002). */
 #ifndef SK_RUNTIME_WORKER_H
 #define SK_RUNTIME_WORKER_H
 
@@ -37,33 +39,34 @@ struct sk_worker_counts {
 
 struct sk_worker {
     /* Owner only. */
-    struct skua_task *current;   /* NULL in the worker's own context */
+    struct skua_task *current; /* NULL in the worker's own context */
     struct skua_task *free_tasks;
-    int32_t budget;              /* dispatches left until I/O and timers are served */
+    int32_t budget; /* dispatches left until I/O and timers are served */
     uint32_t reserved;
-    uint32_t slot_run;           /* tasks taken from the slot in a row */
+    uint32_t slot_run; /* tasks taken from the slot in a row */
     uint32_t free_count;
-    struct skua_task *left;      /* what was switched away from and is to be published; NULL: nothing */
+    struct skua_task *left; /* what was switched away from and is to be published; NULL: nothing */
     void (*left_commit)(struct skua_task *task, void *arg); /* NULL: left has yielded */
     void *left_arg;
-    void *sp;                    /* the worker's own context while a coroutine runs */
+    void *sp; /* the worker's own context while a coroutine runs */
     struct sk_worker_counts counts;
     struct sk_stack_cache stacks;
     struct sk_rand rand;
     unsigned index;
-    bool searching;              /* counted as a searcher in idle */
+    bool searching; /* counted as a searcher in idle */
     bool chaos_migrate;
-    skua_time served_ns;         /* when I/O and timers were last served */
-    uint64_t slice_end;          /* the time stamp counter at the end of the slice */
-    int32_t batch;               /* the budget that the present batch began with */
+    skua_time served_ns; /* when I/O and timers were last served */
+    uint64_t slice_end;  /* the time stamp counter at the end of the slice */
+    int32_t batch;       /* the budget that the present batch began with */
     struct sk_driver *driver;
     unsigned long thread;
-    void *thread_low;            /* the thread's own stack, for sanitizers */
+    void *thread_low; /* the thread's own stack, for sanitizers */
     size_t thread_bytes;
     void *tsan_fiber;
 
     /* Any thread. */
-    alignas(SK_CACHELINE) _Atomic(struct skua_task *) x_slot; /* readied last by the running coroutine; runs next */
+    alignas(SK_CACHELINE) _Atomic(struct skua_task *)
+        x_slot;                /* readied last by the running coroutine; runs next */
     _Atomic(bool) x_slot_open; /* the monitor found it aged: thieves may take it */
     struct sk_deque woken;
     struct sk_deque queue;
@@ -84,7 +87,8 @@ int sk_worker_init(struct sk_worker *w, unsigned index);
 void sk_worker_free(struct sk_worker *w);
 /* The thread's body; returns when the runtime says that all is over. */
 void *sk_worker_main(void *worker);
-/* Owner only, in the worker's own context. Fires timers, takes in completions, begins a new batch; returns how many came. */
+/* Owner only, in the worker's own context. Fires timers, takes in completions, begins a new batch;
+ * returns how many came. */
 unsigned sk_worker_serve(struct sk_worker *w);
 
 #endif

@@ -1,17 +1,18 @@
 /* sync/event.c - a flag that coroutines and threads wait for; it stays set until it is cleared.
  * x_word: SET | LOCKED | WAITERS (sync/queue.h).
- *   set    no WAITERS: -> SET, by CAS. Else it holds the word, claims all who wait, and lets go with SET
- *   clear  SET is taken away, by CAS
+ *   set    no WAITERS: -> SET, by CAS. Else it holds the word, claims all who wait, and lets go
+ *   with SET clear  SET is taken away, by CAS
  *   wait   holds the word; not SET: into the queue, lets go with WAITERS
- * Order: EV1 acq_rel CAS, or QL1, of set -> EV2 acquire load in wait: what the setter wrote before is visible. */
+ * Order: EV1 acq_rel CAS, or QL1, of set -> EV2 acquire load in wait: what the setter wrote before
+ * is visible. */
 #include <assert.h>
 #include <errno.h>
 
 #include <skua/sync.h>
 
 #include "runtime/base/assert.h"
-#include "runtime/base/clock.h"
 #include "runtime/base/atomic.h"
+#include "runtime/base/clock.h"
 #include "runtime/sched.h"
 #include "sync/queue.h"
 
@@ -31,7 +32,7 @@ static struct event *event_of(skua_event *e)
 
 static void wake_all(struct event *event)
 {
-    struct sk_queue_woken woken = { .first = NULL };
+    struct sk_queue_woken woken = {.first = NULL};
     (void)sk_queue_hold(&event->x_word);
     sk_queue_claim_all(&event->queue, &woken);
     sk_queue_let_go(&event->x_word, SET); /* EV1 */

@@ -1,19 +1,23 @@
 /* sync/mutex.c - a mutex for coroutines and threads.
- * x_word: the owner's record (a plain thread's: its proxy) | LOCKED | WAITERS (sync/queue.h); 0: free. The word is the owner's
- * identity, so that an unlock by a stranger and a second lock by the owner are errors and not corruption.
+ * x_word: the owner's record (a plain thread's: its proxy) | LOCKED | WAITERS (sync/queue.h); 0:
+ * free. The word is the owner's identity, so that an unlock by a stranger and a second lock by the
+ * owner are errors and not corruption.
  *   lock    0 -> self, by CAS; else it holds the word and queues, or finds the mutex free
- *   unlock  self -> 0, by CAS; else it holds the word, claims the first who waits, and lets go with that one as the owner
+ *   unlock  self -> 0, by CAS; else it holds the word, claims the first who waits, and lets go with
+ *   that one as the owner
  *           (hand-off in order of arrival: nobody starves), or with 0
- * A waiter that was claimed before it slept may go on before the word names it: it waits until the word is settled.
- * Order: MX1 release of the unlocking CAS, or QL1 -> MX2 acquire of the locking CAS, or QL2: the last owner's writes. */
+ * A waiter that was claimed before it slept may go on before the word names it: it waits until the
+ * word is settled.
+ * Order: MX1 release of the unlocking CAS, or QL1 -> MX2 acquire of the locking CAS, or QL2: the
+ * last owner's writes. */
 #include <assert.h>
 #include <errno.h>
 
 #include <skua/sync.h>
 
 #include "runtime/base/assert.h"
-#include "runtime/base/clock.h"
 #include "runtime/base/atomic.h"
+#include "runtime/base/clock.h"
 #include "runtime/current.h"
 #include "runtime/sched.h"
 #include "runtime/task.h"
@@ -106,7 +110,7 @@ int skua_mutex_lock(skua_mutex *m, skua_time dl)
 
 static int unlock_slow(struct mutex *mutex, uint64_t me)
 {
-    struct sk_queue_woken woken = { .first = NULL };
+    struct sk_queue_woken woken = {.first = NULL};
     if (me == 0 || owner_of(sk_load_relaxed(&mutex->x_word)) != me)
         return -EPERM;
     (void)sk_queue_hold(&mutex->x_word);

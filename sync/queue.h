@@ -1,14 +1,20 @@
-/* sync/queue.h - those who wait for one object: a list in order of arrival, guarded by a bit in the object's own word.
+/* sync/queue.h - those who wait for one object: a list in order of arrival, guarded by a bit in the
+ * object's own word.
  * Owns:    struct sk_queue, and the protocol of the LOCKED bit.
- * Threads: any. A struct sk_queue_node lies on its waiter's stack and is touched by others only while they hold the word.
+ * Threads: any. A struct sk_queue_node lies on its waiter's stack and is touched by others only
+ * while they hold the word.
  *
- * While LOCKED is set in a word nobody else changes the word or the list. Who holds it ends with one store, which changes the
- * object's state and lets it go at once, and that store is its last access: the woken may free the object as soon as they
- * return. (A lock beside the word would still be released after the word had said that all is over.) Therefore:
- *   - who finds the object in the state that it waits for, but LOCKED, waits until it is not (sk_queue_settled);
+ * While LOCKED is set in a word nobody else changes the word or the list. Who holds it ends with
+ * one store, which changes the object's state and lets it go at once, and that store is its last
+ * access: the woken may free the object as soon as they return. (A lock beside the word would still
+ * be released after the word had said that all is over.) Therefore:
+ *   - who finds the object in the state that it waits for, but LOCKED, waits until it is not
+ *   (sk_queue_settled);
  *   - a waiter that was claimed before it slept does the same before it returns;
- *   - claimed waiters are chained by their records and readied after that last store (sk_queue_finish).
- * Order: QL1 release store that lets go -> QL2 acquire load or CAS: the list and what the holder did are visible. */
+ *   - claimed waiters are chained by their records and readied after that last store
+ *   (sk_queue_finish).
+ * Order: QL1 release store that lets go -> QL2 acquire load or CAS: the list and what the holder
+ * did are visible. */
 #ifndef SK_SYNC_QUEUE_H
 #define SK_SYNC_QUEUE_H
 
@@ -56,7 +62,8 @@ struct sk_queue_woken {
     struct skua_task *first;
 };
 
-/* Holder only. Takes out the first waiter that can be claimed, and adds it to *woken if it sleeps. NULL: none is left. */
+/* Holder only. Takes out the first waiter that can be claimed, and adds it to *woken if it sleeps.
+ * NULL: none is left. */
 struct skua_task *sk_queue_claim(struct sk_queue *q, struct sk_queue_woken *woken);
 /* Holder only. The same for all. */
 void sk_queue_claim_all(struct sk_queue *q, struct sk_queue_woken *woken);

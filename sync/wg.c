@@ -1,16 +1,18 @@
 /* sync/wg.c - a wait group: waits until a count comes down to zero.
  * x_word: count << 2 | LOCKED | WAITERS (sync/queue.h).
- *   add    by CAS, unless it brings the count to zero while some wait: then it holds the word, claims all, lets go with 0
- *   wait   holds the word; count not zero: into the queue, lets go with WAITERS
- * Order: WG1 acq_rel CAS, or QL1, that reaches zero -> WG2 acquire load in wait: what those who were done wrote is visible. */
+ *   add    by CAS, unless it brings the count to zero while some wait: then it holds the word,
+ *   claims all, lets go with 0 wait   holds the word; count not zero: into the queue, lets go with
+ *   WAITERS
+ * Order: WG1 acq_rel CAS, or QL1, that reaches zero -> WG2 acquire load in wait: what those who
+ * were done wrote is visible. */
 #include <assert.h>
 #include <errno.h>
 
 #include <skua/sync.h>
 
 #include "runtime/base/assert.h"
-#include "runtime/base/clock.h"
 #include "runtime/base/atomic.h"
+#include "runtime/base/clock.h"
 #include "runtime/sched.h"
 #include "sync/queue.h"
 
@@ -31,7 +33,7 @@ static struct wg *wg_of(skua_wg *g)
 /* Holder of the word. */
 static void reach_zero(struct wg *wg)
 {
-    struct sk_queue_woken woken = { .first = NULL };
+    struct sk_queue_woken woken = {.first = NULL};
     sk_queue_claim_all(&wg->queue, &woken);
     sk_queue_let_go(&wg->x_word, 0); /* WG1 */
     sk_queue_finish(&woken);
@@ -48,7 +50,8 @@ int skua_wg_add(skua_wg *g, int n)
         if (count < 0 || count > INT32_MAX)
             return -EINVAL;
         last = count == 0 && (word & SK_QUEUE_WAITERS) != 0;
-        next = last ? word | SK_QUEUE_LOCKED : (uint64_t)count << COUNT_SHIFT | (word & SK_QUEUE_WAITERS);
+        next = last ? word | SK_QUEUE_LOCKED
+                    : (uint64_t)count << COUNT_SHIFT | (word & SK_QUEUE_WAITERS);
     } while (!sk_cas_acq_rel(&wg->x_word, &word, next)); /* WG1, QL2 */
     if (last)
         reach_zero(wg);

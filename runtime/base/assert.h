@@ -1,6 +1,7 @@
 /* runtime/base/assert.h - checks for skua's own bugs; the world's errors are return values.
- * SK_CHECK is always on, sk_assert in debug builds (SK_DEBUG), sk_assert_slow walks whole structures and is on only
- * with SK_DEBUG_SLOW. A failed check prints one line and aborts: going on would spread the damage. */
+ * SK_CHECK is always on, sk_assert in debug builds (SK_DEBUG), sk_assert_slow walks whole
+ * structures and is on only with SK_DEBUG_SLOW. A failed check prints one line and aborts: going on
+ * would spread the damage. */
 #ifndef SK_RUNTIME_BASE_ASSERT_H
 #define SK_RUNTIME_BASE_ASSERT_H
 
@@ -23,7 +24,7 @@ noreturn void sk_panic(const char *file, int line, const char *text);
 #define sk_assert_slow(cond) ((void)sizeof((cond) ? 1 : 0))
 #endif
 
-#define sk_likely(cond) __builtin_expect(!!(cond), 1)
+#define sk_likely(cond)   __builtin_expect(!!(cond), 1)
 #define sk_unlikely(cond) __builtin_expect(!!(cond), 0)
 
 #endif

@@ -15,9 +15,9 @@
 
 #define MAX_WORKERS 1024
 
-static const char *const chaos_words[] = { "migrate", "inline", "noinline", NULL };
-static const char *const log_words[] = { "error", "warn", "info", "debug", NULL };
-static const char *const io_words[] = { "auto", "uring", "epoll", NULL };
+static const char *const chaos_words[] = {"migrate", "inline", "noinline", NULL};
+static const char *const log_words[] = {"error", "warn", "info", "debug", NULL};
+static const char *const io_words[] = {"auto", "uring", "epoll", NULL};
 
 /* The words' places are their values. */
 static_assert(SK_CHAOS_MIGRATE == 1 << 0 && SK_CHAOS_INLINE == 1 << 1 &&
@@ -110,9 +110,11 @@ static void store_number(void *base, size_t offset, size_t width, int64_t value)
 
 /* ---- the program's skua_config ---- */
 
-/* The first version ended with slice_ns. A program that was built against it stays welcome when fields are added. */
+/* The first version ended with slice_ns. A program that was built against it stays welcome when
+ * fields are added. */
 #define CONFIG_FIRST_BYTES (offsetof(skua_config, slice_ns) + sizeof(int64_t))
-/* No skua_config will be as large as this; a size field beyond it was never set, and is not followed. */
+/* No skua_config will be as large as this; a size field beyond it was never set, and is not
+ * followed. */
 #define CONFIG_MAX_BYTES 4096
 
 static bool all_zero(const unsigned char *p, size_t n)
@@ -261,7 +263,8 @@ static void warn_unknown(void)
 /* Affinity masks are read up to this many CPUs (the kernel's own limit is 8192). */
 #define AFFINITY_CPUS 65536
 #define PATH_BYTES    4096
-/* Rarely more than 1 KiB; a line that is cut leads to a directory that does not exist, then to its parents. */
+/* Rarely more than 1 KiB; a line that is cut leads to a directory that does not exist, then to its
+ * parents. */
 #define CGROUP_BYTES 8192
 
 static unsigned count_affinity(void)
@@ -290,7 +293,8 @@ static bool read_text(const char *dir, const char *file, char *text, size_t size
     return got > 0;
 }
 
-/* The quota that one cgroup sets, in CPUs rounded up; 0: none. "max" (v2) and -1 (v1) say that there is none. */
+/* The quota that one cgroup sets, in CPUs rounded up; 0: none. "max" (v2) and -1 (v1) say that
+ * there is none. */
 static unsigned read_quota(const char *dir)
 {
     char text[64], period_text[64];
@@ -309,8 +313,9 @@ static unsigned read_quota(const char *dir)
     return cpus < MAX_WORKERS ? (unsigned)cpus : MAX_WORKERS;
 }
 
-/* A group is held by the quotas of all groups above it, so the smallest counts. A container may see its own group
- * mounted as the root under the name that the host knows: what does not exist is passed over on the way up. */
+/* A group is held by the quotas of all groups above it, so the smallest counts. A container may see
+ * its own group mounted as the root under the name that the host knows: what does not exist is
+ * passed over on the way up. */
 static unsigned walk_quotas(const char *root, const char *mount, const char *group, unsigned least)
 {
     char dir[PATH_BYTES];
@@ -341,7 +346,8 @@ static bool has_cpu(const char *controllers)
     return false;
 }
 
-/* The lines of /proc/self/cgroup are `id:controllers:group`; version 2 has one, without controllers. */
+/* The lines of /proc/self/cgroup are `id:controllers:group`; version 2 has one, without
+ * controllers. */
 unsigned sk_env_quota_cpus(const char *root)
 {
     char proc[PATH_BYTES], text[CGROUP_BYTES];
@@ -384,8 +390,8 @@ static void resolve_workers(struct sk_settings *s)
 
 int sk_env_load(struct sk_settings *out, const skua_config *cfg)
 {
-    struct sk_settings s = { 0 };
-    skua_config full = { 0 };
+    struct sk_settings s = {0};
+    skua_config full = {0};
     if (cfg) {
         int rc = copy_config(&full, cfg);
         if (rc < 0)

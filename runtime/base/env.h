@@ -1,6 +1,8 @@
-/* runtime/base/env.h - the settings of a runtime: defaults, the program's skua_config, the SKUA_* variables.
+/* runtime/base/env.h - the settings of a runtime: defaults, the program's skua_config, the SKUA_*
+ * variables.
  * Owns:    the table of variables (env.c), which feeds the parser, SKUA_SHOW and docs/TUNING.md.
- * Threads: the thread that starts the runtime. The environment is read once, then; the result never changes. */
+ * Threads: the thread that starts the runtime. The environment is read once, then; the result never
+ * changes. */
 #ifndef SK_RUNTIME_BASE_ENV_H
 #define SK_RUNTIME_BASE_ENV_H
 
@@ -44,8 +46,8 @@ struct sk_settings {
     unsigned char origin[SK_ENV_ROWS]; /* of enum sk_env_origin */
 };
 
-/* 0 and *out, or -EINVAL after one line on standard error. cfg may be NULL. On success the log level is in force, and
- * each unknown SKUA_* variable has had its line. */
+/* 0 and *out, or -EINVAL after one line on standard error. cfg may be NULL. On success the log
+ * level is in force, and each unknown SKUA_* variable has had its line. */
 int sk_env_load(struct sk_settings *out, const skua_config *cfg);
 
 /* Every setting and where it came from, a line each, to fd. */
@@ -54,8 +56,8 @@ void sk_env_show(const struct sk_settings *s, int fd);
 /* The table of docs/TUNING.md as it must stand there, to fd. */
 void sk_env_document(int fd);
 
-/* CPUs that the cgroup's quota pays for, rounded up; 0: no quota. root goes in front of /proc and /sys: "" but in
- * tests. */
+/* CPUs that the cgroup's quota pays for, rounded up; 0: no quota. root goes in front of /proc and
+ * /sys: "" but in tests. */
 unsigned sk_env_quota_cpus(const char *root);
 
 #endif

@@ -12,13 +12,10 @@ struct unit {
 };
 
 /* From the largest to the smallest: printing takes the first that divides the value. */
-static const struct unit bytes_units[] = {
-    { "M", 1 << 20 }, { "K", 1 << 10 }, { "", 1 }, { NULL, 0 }
-};
+static const struct unit bytes_units[] = {{"M", 1 << 20}, {"K", 1 << 10}, {"", 1}, {NULL, 0}};
 static const struct unit time_units[] = {
-    { "s", 1000000000 }, { "ms", 1000000 }, { "us", 1000 }, { "ns", 1 }, { NULL, 0 }
-};
-static const struct unit plain_units[] = { { "", 1 }, { NULL, 0 } };
+    {"s", 1000000000}, {"ms", 1000000}, {"us", 1000}, {"ns", 1}, {NULL, 0}};
+static const struct unit plain_units[] = {{"", 1}, {NULL, 0}};
 
 static const struct unit *units_of(const struct sk_env_row *row)
 {
@@ -223,7 +220,8 @@ static unsigned min2(unsigned a, unsigned b)
     return a < b ? a : b;
 }
 
-/* Longer names are compared by their beginnings: far above every known one, so their order of nearness stands. */
+/* Longer names are compared by their beginnings: far above every known one, so their order of
+ * nearness stands. */
 #define DISTANCE_CHARS 40
 
 unsigned sk_env_parse_distance(const char *a, const char *b)

@@ -18,7 +18,8 @@ enum sk_env_kind {
     SK_ENV_KIND_LIST,  /* words between commas; the value has bit 1 << index for each */
 };
 
-/* One setting. In env.c's table each variable has one row, and nothing about it is written a second time. */
+/* One setting. In env.c's table each variable has one row, and nothing about it is written a second
+ * time. */
 struct sk_env_row {
     const char *name; /* SKUA_WORKERS */
     const char *doc;  /* one sentence for docs/TUNING.md */
@@ -32,7 +33,8 @@ struct sk_env_row {
     size_t field_offset, field_width;
 };
 
-/* Why a text was refused: `what`, then, if `at` is not NULL, the rest of the text from where it went wrong. */
+/* Why a text was refused: `what`, then, if `at` is not NULL, the rest of the text from where it
+ * went wrong. */
 struct sk_env_fault {
     const char *what;
     const char *at;
@@ -48,7 +50,8 @@ bool sk_env_parse_in_range(const struct sk_env_row *row, int64_t value);
 /* Enough for what the two functions below write for any row. */
 #define SK_ENV_TEXT_BYTES 96
 
-/* A value as a user would write it: 128K, 200us, warn, auto; an empty list is "none". Returns buf. */
+/* A value as a user would write it: 128K, 200us, warn, auto; an empty list is "none". Returns
+ * buf. */
 char *sk_env_parse_print(const struct sk_env_row *row, int64_t value, char buf[SK_ENV_TEXT_BYTES]);
 
 /* What may be written: "'auto' or 1..1024", "one of error, warn, info, debug". Returns buf. */

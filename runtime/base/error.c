@@ -1,4 +1,5 @@
-/* runtime/base/error.c - what a result means, in words; which version this is; errno for coroutines.
+/* runtime/base/error.c - what a result means, in words; which version this is; errno for
+ * coroutines.
  * Threads: any thread, any coroutine; every text is constant. */
 #include <skua/errno.h>
 #include <skua/runtime.h>
@@ -6,7 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
-/* The codes that skua itself makes. Where the kernel returns the same one, the text must not be wrong. */
+/* The codes that skua itself makes. Where the kernel returns the same one, the text must not be
+ * wrong. */
 static const char *own_text(int err)
 {
     switch (err) {
@@ -56,8 +58,9 @@ const char *skua_version(void)
     return TEXT(SKUA_VERSION_MAJOR) "." TEXT(SKUA_VERSION_MINOR) "." TEXT(SKUA_VERSION_PATCH);
 }
 
-/* The C library's accessor is declared const: compilers ask it once and keep the address. This one must be asked each
- * time, so nobody may look inside: neither to inline it, nor (link-time optimisation) to find that it too is const. */
+/* The C library's accessor is declared const: compilers ask it once and keep the address. This one
+ * must be asked each time, so nobody may look inside: neither to inline it, nor (link-time
+ * optimisation) to find that it too is const. */
 __attribute__((noinline)) int *skua_errno_location(void)
 {
     __asm__ volatile("" ::: "memory");

@@ -11,7 +11,7 @@ struct sk_list {
     struct sk_list *next;
 };
 
-#define sk_container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define sk_container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 static inline void sk_list_init(struct sk_list *head)
 {

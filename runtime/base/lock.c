@@ -16,7 +16,8 @@ void sk_lock_relax(unsigned spins)
 void sk_lock_slow(struct sk_lock *lock)
 {
     for (unsigned spins = 0;; spins++) {
-        if (sk_load_relaxed(&lock->x_held) == 0 && sk_xchg_acquire(&lock->x_held, 1u) == 0) /* LK2 */
+        if (sk_load_relaxed(&lock->x_held) == 0 &&
+            sk_xchg_acquire(&lock->x_held, 1u) == 0) /* LK2 */
             return;
         sk_lock_relax(spins);
     }

@@ -1,7 +1,9 @@
 /* runtime/base/lock.h - a spin lock of four bytes for sections of a few instructions.
- * A holder never suspends and makes no system call. A waiter that spins for long gives its time slice away: with
- * more threads than cores the holder may be the one that does not run. All-zero is unlocked.
- * Order: LK1 store-release in unlock -> LK2 acquire in lock: what the last holder wrote is visible. */
+ * A holder never suspends and makes no system call. A waiter that spins for long gives its time
+ * slice away: with more threads than cores the holder may be the one that does not run. All-zero is
+ * unlocked.
+ * Order: LK1 store-release in unlock -> LK2 acquire in lock: what the last holder wrote is
+ * visible. */
 #ifndef SK_RUNTIME_BASE_LOCK_H
 #define SK_RUNTIME_BASE_LOCK_H
 
@@ -9,14 +11,15 @@
 #include <stdint.h>
 
 #include "arch.h"
-#include "runtime/base/atomic.h"
 #include "runtime/base/assert.h"
+#include "runtime/base/atomic.h"
 
 struct sk_lock {
     _Atomic(uint32_t) x_held;
 };
 
-/* One turn of a wait that is over in a moment: pauses the core, after the first hundred gives the time slice away. */
+/* One turn of a wait that is over in a moment: pauses the core, after the first hundred gives the
+ * time slice away. */
 void sk_lock_relax(unsigned spins);
 
 /* Spins a while, then yields the thread, until the lock is had. */

@@ -31,8 +31,9 @@ static void write_all(int fd, const char *buf, size_t len)
     }
 }
 
-/* write(2) to a pipe whose reader has gone raises SIGPIPE in this thread, and a message must not end a service. The
- * signal is blocked around the write and, if this write raised it, taken back; one that was pending before is left. */
+/* write(2) to a pipe whose reader has gone raises SIGPIPE in this thread, and a message must not
+ * end a service. The signal is blocked around the write and, if this write raised it, taken back;
+ * one that was pending before is left. */
 void sk_log_write(int fd, const char *buf, size_t len)
 {
     int saved = errno;
@@ -47,7 +48,7 @@ void sk_log_write(int fd, const char *buf, size_t len)
     errno = 0;
     write_all(fd, buf, len);
     if (errno == EPIPE && blocked && !was_pending) {
-        const struct timespec none = { 0, 0 };
+        const struct timespec none = {0, 0};
         while (sigtimedwait(&pipe_only, NULL, &none) < 0 && errno == EINTR)
             ;
     }

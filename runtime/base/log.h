@@ -11,15 +11,17 @@
 
 enum sk_log_level { SK_LOG_ERROR, SK_LOG_WARN, SK_LOG_INFO, SK_LOG_DEBUG };
 
-/* Longest line with its prefix and its newline. PIPE_BUF is 4096: below it a write to a pipe is whole, so that the
- * lines of several threads and processes do not mix. What is longer ends in "...". */
+/* Longest line with its prefix and its newline. PIPE_BUF is 4096: below it a write to a pipe is
+ * whole, so that the lines of several threads and processes do not mix. What is longer ends in
+ * "...". */
 #define SK_LOG_LINE_BYTES 1024
 
 /* Lines above this level are dropped. The level before the first call is SK_LOG_WARN. */
 void sk_log_level_set(unsigned level);
 
-/* One line `skua: ...\n` by one write(2) to descriptor 2. Allocates nothing, leaves errno alone, raises no SIGPIPE.
- * Control characters in the text (a newline inside a value, a terminal's escape) become '?': one call, one line. */
+/* One line `skua: ...\n` by one write(2) to descriptor 2. Allocates nothing, leaves errno alone,
+ * raises no SIGPIPE. Control characters in the text (a newline inside a value, a terminal's escape)
+ * become '?': one call, one line. */
 void sk_log(unsigned level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Writes all of buf to fd under the same promises; what fd does not take is lost. */

@@ -26,7 +26,8 @@ void sk_mem_fail_after(long n)
 
 #ifdef SK_JEMALLOC
 
-/* By jemalloc's own names: in a program that links a shared skua the plain ones are the C library's. */
+/* By jemalloc's own names: in a program that links a shared skua the plain ones are the C
+ * library's. */
 static void *allocate(size_t bytes, int flags)
 {
     return must_fail() ? NULL : mallocx(bytes != 0 ? bytes : 1, flags);

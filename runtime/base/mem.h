@@ -1,5 +1,6 @@
-/* runtime/base/mem.h - the seam to the allocator: jemalloc where it is linked, else the C library's.
- * Everything skua allocates on the heap goes through here, so that tests can make it fail. */
+/* runtime/base/mem.h - the seam to the allocator: jemalloc where it is linked, else the C
+ * library's. Everything skua allocates on the heap goes through here, so that tests can make it
+ * fail. */
 #ifndef SK_RUNTIME_BASE_MEM_H
 #define SK_RUNTIME_BASE_MEM_H
 

@@ -1,4 +1,5 @@
-/* runtime/base/rand.h - cheap random numbers for the order in which victims are tried; not for secrets. */
+/* runtime/base/rand.h - cheap random numbers for the order in which victims are tried; not for
+ * secrets. */
 #ifndef SK_RUNTIME_BASE_RAND_H
 #define SK_RUNTIME_BASE_RAND_H
 

@@ -1,6 +1,7 @@
-/* runtime/base/sanitizer.h - tells AddressSanitizer and ThreadSanitizer when a thread changes its stack.
- * In other builds every function is empty. Call them right around the switch, from always-inlined code: a function of its
- * own would be entered on one stack and left on the other. */
+/* runtime/base/sanitizer.h - tells AddressSanitizer and ThreadSanitizer when a thread changes its
+ * stack. In other builds every function is empty. Call them right around the switch, from
+ * always-inlined code: a function of its own would be entered on one stack and left on the
+ * other. */
 #ifndef SK_RUNTIME_BASE_SANITIZER_H
 #define SK_RUNTIME_BASE_SANITIZER_H
 
@@ -26,7 +27,8 @@
 
 #ifdef SK_ASAN
 void __sanitizer_start_switch_fiber(void **fake_stack_save, const void *bottom, size_t size);
-void __sanitizer_finish_switch_fiber(void *fake_stack_save, const void **bottom_old, size_t *size_old);
+void __sanitizer_finish_switch_fiber(void *fake_stack_save, const void **bottom_old,
+                                     size_t *size_old);
 void __lsan_register_root_region(const void *p, size_t size);
 void __lsan_unregister_root_region(const void *p, size_t size);
 void __asan_unpoison_memory_region(void const volatile *addr, size_t size);
@@ -38,8 +40,10 @@ void *__tsan_get_current_fiber(void);
 void __tsan_switch_to_fiber(void *fiber, unsigned flags);
 #endif
 
-/* Before the switch. bottom and size: the stack that is entered; dying: the one that is left is given back. */
-static SK_ALWAYS_INLINE void sk_san_leave(void **fake, bool dying, const void *bottom, size_t size, void *fiber)
+/* Before the switch. bottom and size: the stack that is entered; dying: the one that is left is
+ * given back. */
+static SK_ALWAYS_INLINE void sk_san_leave(void **fake, bool dying, const void *bottom, size_t size,
+                                          void *fiber)
 {
     (void)fake, (void)dying, (void)bottom, (void)size, (void)fiber;
 #ifdef SK_ASAN
@@ -50,7 +54,8 @@ static SK_ALWAYS_INLINE void sk_san_leave(void **fake, bool dying, const void *b
 #endif
 }
 
-/* After the switch, on the stack that was entered; fake: what leave saved there, NULL on a fresh one. */
+/* After the switch, on the stack that was entered; fake: what leave saved there, NULL on a fresh
+ * one. */
 static SK_ALWAYS_INLINE void sk_san_arrive(void *fake)
 {
     (void)fake;

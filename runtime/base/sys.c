@@ -14,11 +14,12 @@ static int call_membarrier(int command, unsigned flags)
     return (int)syscall(SYS_membarrier, command, flags, 0);
 }
 
-/* The runtime's threads take no signal sent to the process: the program's own threads do. What a thread raises by its
- * own instructions stays open, a blocked one would kill without a word; a SIGPIPE stays pending for ever. */
+/* The runtime's threads take no signal sent to the process: the program's own threads do. What a
+ * thread raises by its own instructions stays open, a blocked one would kill without a word; a
+ * SIGPIPE stays pending for ever. */
 static int create_thread(unsigned long *thread, void *(*fn)(void *), void *arg)
 {
-    static const int own[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGPROF };
+    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGPROF};
     sigset_t blocked, before;
     sigfillset(&blocked);
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
@@ -44,7 +45,7 @@ struct sk_sys sk_sys = {
 
 int sk_sys_futex_wait(_Atomic(uint32_t) *word, uint32_t expected, int64_t deadline_ns)
 {
-    struct timespec ts = { .tv_sec = deadline_ns / 1000000000, .tv_nsec = deadline_ns % 1000000000 };
+    struct timespec ts = {.tv_sec = deadline_ns / 1000000000, .tv_nsec = deadline_ns % 1000000000};
     long rc = syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected,
                       deadline_ns == INT64_MAX ? NULL : &ts, NULL, FUTEX_BITSET_MATCH_ANY);
     return rc < 0 ? -errno : 0;

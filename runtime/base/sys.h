@@ -1,6 +1,7 @@
 /* runtime/base/sys.h - the table of system calls that the runtime makes.
- * A row is called as sk_sys.mmap(...); tests replace a row to make the world fail. The table is written only while
- * no runtime runs. What the I/O driver does with its ring has its own seam, runtime/driver.h. */
+ * A row is called as sk_sys.mmap(...); tests replace a row to make the world fail. The table is
+ * written only while no runtime runs. What the I/O driver does with its ring has its own seam,
+ * runtime/driver.h. */
 #ifndef SK_RUNTIME_BASE_SYS_H
 #define SK_RUNTIME_BASE_SYS_H
 
@@ -24,8 +25,8 @@ struct sk_sys {
 
 extern struct sk_sys sk_sys;
 
-/* Sleeps while *word is expected, until woken or until deadline_ns (CLOCK_MONOTONIC; INT64_MAX for ever).
- * 0, or -ETIMEDOUT, -EAGAIN (*word was not expected), -EINTR. Any thread. */
+/* Sleeps while *word is expected, until woken or until deadline_ns (CLOCK_MONOTONIC; INT64_MAX for
+ * ever). 0, or -ETIMEDOUT, -EAGAIN (*word was not expected), -EINTR. Any thread. */
 int sk_sys_futex_wait(_Atomic(uint32_t) *word, uint32_t expected, int64_t deadline_ns);
 /* Wakes at most count sleepers. The word may be gone by then: only its address is used. */
 void sk_sys_futex_wake(_Atomic(uint32_t) *word, int count);

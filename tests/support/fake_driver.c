@@ -1,5 +1,5 @@
-/* tests/support/fake_driver.c - a driver without I/O: a worker that waits sleeps on a futex. So the runtime's own tests need
- * nothing of io/. */
+/* tests/support/fake_driver.c - a driver without I/O: a worker that waits sleeps on a futex. So the
+ * runtime's own tests need nothing of io/. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -19,7 +19,8 @@ int sk_driver_probe(const struct sk_settings *settings)
     return 0;
 }
 
-int sk_driver_open(struct sk_driver **out, const struct sk_settings *settings, struct sk_driver_counts *counts)
+int sk_driver_open(struct sk_driver **out, const struct sk_settings *settings,
+                   struct sk_driver_counts *counts)
 {
     (void)settings;
     *out = calloc(1, sizeof(**out));

@@ -1,5 +1,6 @@
 /* runtime/arch/x86_64/arch.h - the context switch and the small things C cannot say, for x86-64.
- * A saved context is the stack pointer alone: sk_switch pushes rbp, rbx and r12-r15 on the stack that is left. See switch.S. */
+ * A saved context is the stack pointer alone: sk_switch pushes rbp, rbx and r12-r15 on the stack
+ * that is left. See switch.S. */
 #ifndef SK_RUNTIME_ARCH_ARCH_H
 #define SK_RUNTIME_ARCH_ARCH_H
 
@@ -12,32 +13,36 @@ struct sk_worker;
 /* Bytes that sk_arch_prepare takes from the top of a stack. */
 enum { SK_ARCH_FRAME_BYTES = 80 };
 
-/* Saves the caller's context in *save, goes on at the context `to`, and returns there what is passed as worker.
- * The caller's stack is free to be resumed elsewhere as soon as the other side runs. */
+/* Saves the caller's context in *save, goes on at the context `to`, and returns there what is
+ * passed as worker. The caller's stack is free to be resumed elsewhere as soon as the other side
+ * runs. */
 struct sk_worker *sk_switch(void **save, void *to, struct sk_worker *worker);
 
 /* Goes on at the context `to` for good: the caller's stack is given up. */
 noreturn void sk_switch_away(void *to, struct sk_worker *worker);
 
-/* Calls fn(arg) through a frame that ends every unwinding: a child on its closer's stack is a coroutine of its own. */
+/* Calls fn(arg) through a frame that ends every unwinding: a child on its closer's stack is a
+ * coroutine of its own. */
 int sk_arch_call(int (*fn)(void *), void *arg);
 
-/* Where a prepared context begins; calls the entry function in r12 with the worker and never returns. */
+/* Where a prepared context begins; calls the entry function in r12 with the worker and never
+ * returns. */
 void sk_arch_entry(void);
 
-/* Makes the context of a fresh stack: when first switched to it calls entry(worker). top is 16-byte aligned. */
+/* Makes the context of a fresh stack: when first switched to it calls entry(worker). top is 16-byte
+ * aligned. */
 static inline void *sk_arch_prepare(void *top, void (*entry)(struct sk_worker *))
 {
     uint64_t *sp = (uint64_t *)top;
     *--sp = 0; /* a return address of 0 ends every backtrace */
     *--sp = 0;
     *--sp = (uint64_t)(uintptr_t)sk_arch_entry;
-    *--sp = 0;                                 /* rbp */
-    *--sp = 0;                                 /* rbx */
-    *--sp = (uint64_t)(uintptr_t)entry;        /* r12 */
-    *--sp = 0;                                 /* r13 */
-    *--sp = 0;                                 /* r14 */
-    *--sp = 0;                                 /* r15 */
+    *--sp = 0;                          /* rbp */
+    *--sp = 0;                          /* rbx */
+    *--sp = (uint64_t)(uintptr_t)entry; /* r12 */
+    *--sp = 0;                          /* r13 */
+    *--sp = 0;                          /* r14 */
+    *--sp = 0;                          /* r15 */
     return sp;
 }
 
@@ -46,7 +51,8 @@ static inline void sk_arch_pause(void)
     __asm__ volatile("pause");
 }
 
-/* The time stamp counter: some 10 ns, against 22 ns of clock_gettime. Its unit is calibrated by the user. */
+/* The time stamp counter: some 10 ns, against 22 ns of clock_gettime. Its unit is calibrated by the
+ * user. */
 static inline uint64_t sk_arch_ticks(void)
 {
     return __builtin_ia32_rdtsc();
@@ -60,8 +66,9 @@ static inline uintptr_t sk_arch_sp(void)
     return sp;
 }
 
-/* The thread-local `sk_tls_worker`, read afresh at every call: compilers keep the address of a thread-local in a register
- * across a call that may move the coroutine to another thread, but they may not reuse the result of a volatile asm. */
+/* The thread-local `sk_tls_worker`, read afresh at every call: compilers keep the address of a
+ * thread-local in a register across a call that may move the coroutine to another thread, but they
+ * may not reuse the result of a volatile asm. */
 static inline struct sk_worker *sk_arch_tls_worker(void)
 {
     struct sk_worker *worker;

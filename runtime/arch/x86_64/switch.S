@@ -2,12 +2,12 @@
  *
  * struct sk_worker *sk_switch(void **save, void *to, struct sk_worker *worker)
  *
- * Saves what the ABI lets a callee keep (rbp, rbx, r12-r15) on the stack that is left, stores its stack pointer in *save,
- * takes `to` as the stack pointer and restores the same from there. The worker passes through in rdx and is returned in rax.
- * It ends in `ret`: the return predictor then goes with the stack that is entered more often than after a jump (10 against
- * 16 ns a switch measured on Zen 4).
- * The floating-point control words stay the thread's (docs/adr/0003): saving them costs 4 ns of 6. A coroutine that
- * changes the rounding mode restores it before it suspends.
+ * Saves what the ABI lets a callee keep (rbp, rbx, r12-r15) on the stack that is left, stores its
+ * stack pointer in *save, takes `to` as the stack pointer and restores the same from there. The
+ * worker passes through in rdx and is returned in rax. It ends in `ret`: the return predictor then
+ * goes with the stack that is entered more often than after a jump (10 against 16 ns a switch
+ * measured on Zen 4). The floating-point control words stay the thread's (docs/adr/0003): saving
+ * them costs 4 ns of 6. A coroutine that changes the rounding mode restores it before it suspends.
  * The layout of a saved context is repeated by sk_arch_prepare in arch.h. */
 
     .text
@@ -56,8 +56,9 @@ sk_switch:
     .size   sk_switch, .-sk_switch
 
 /* void sk_switch_away(void *to, struct sk_worker *worker)
- * As sk_switch, for a context that is never resumed: nothing is saved. It jumps: there is no call whose return this could
- * be, and the indirect predictor knows better where coroutines go on than the return predictor does (docs/adr/0003). */
+ * As sk_switch, for a context that is never resumed: nothing is saved. It jumps: there is no call
+ * whose return this could be, and the indirect predictor knows better where coroutines go on than
+ * the return predictor does (docs/adr/0003). */
     .globl  sk_switch_away
     .hidden sk_switch_away
     .type   sk_switch_away, @function
@@ -78,9 +79,9 @@ sk_switch_away:
     .cfi_endproc
     .size   sk_switch_away, .-sk_switch_away
 
-/* The first instruction of a fresh stack: rax is the worker, r12 the entry function. rsp is 16-byte aligned + 0 here,
- * so that the call leaves the callee with the alignment that the ABI promises. An undefined return address tells
- * unwinders and debuggers that the coroutine begins here. */
+/* The first instruction of a fresh stack: rax is the worker, r12 the entry function. rsp is 16-byte
+ * aligned + 0 here, so that the call leaves the callee with the alignment that the ABI promises. An
+ * undefined return address tells unwinders and debuggers that the coroutine begins here. */
     .globl  sk_arch_entry
     .hidden sk_arch_entry
     .type   sk_arch_entry, @function

@@ -1,0 +1,138 @@
+/* tests/unit/runtime/test_monitor.c - work that a busy worker leaves behind does not wait for it. */
+#include <skua/skua.h>
+
+#include "tests/unit/runtime/rt_test.h"
+
+static _Atomic(int) x_ran;
+
+static int run(void *arg)
+{
+    (void)arg;
+    atomic_fetch_add(&x_ran, 1);
+    return 0;
+}
+
+static int run_after(void *event)
+{
+    SKT_EQ(skua_event_wait(event, SKUA_NEVER), 0);
+    return run(NULL);
+}
+
+static void let_the_others_sleep(void)
+{
+    if (skua_workers() > 1)
+        SKT_EQ(skua_sleep(SKUA_MS(20)), 0);
+}
+
+static void spawn_and_compute(void)
+{
+    for (uint64_t round = skt_scaled(10); round > 0; round--) {
+        skua_scope s;
+        atomic_store(&x_ran, 0);
+        let_the_others_sleep();
+        SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
+        SKT_EQ(skua_spawn(&s, run, NULL), 0); /* one entry: the push itself wakes nobody */
+        RT_SPIN_UNTIL(atomic_load(&x_ran) == 1);
+        SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+    }
+}
+
+/* Goal: what stands alone in the queue of one that computes is taken by one that slept. */
+SKT_TEST(monitor, queue_w2)
+{
+    rt_run(2, spawn_and_compute);
+}
+
+SKT_TEST(monitor, queue_w8)
+{
+    rt_run(8, spawn_and_compute);
+}
+
+static void ready_and_compute(void)
+{
+    for (uint64_t round = skt_scaled(10); round > 0; round--) {
+        skua_scope s;
+        skua_event e = SKUA_EVENT_INIT;
+        atomic_store(&x_ran, 0);
+        SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
+        SKT_EQ(skua_spawn(&s, run_after, &e), 0);
+        let_the_others_sleep();
+        SKT_EQ(skua_event_set(&e), 0); /* to the slot, which nobody steals until it is old */
+        RT_SPIN_UNTIL(atomic_load(&x_ran) == 1);
+        SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+    }
+}
+
+/* Goal: so is what stands in its slot (go #55160). */
+SKT_TEST(monitor, slot_w2)
+{
+    rt_run(2, ready_and_compute);
+}
+
+SKT_TEST(monitor, slot_w8)
+{
+    rt_run(8, ready_and_compute);
+}
+
+/* Busy until its sibling has made its event ready, and asleep after: nobody slept when it was. */
+static int busy_then_idle(void *arg)
+{
+    (void)arg;
+    RT_SPIN_UNTIL(atomic_load(&x_ran) >= 1);
+    return 0;
+}
+
+static void ready_before_they_sleep(void)
+{
+    for (uint64_t round = skt_scaled(20); round > 0; round--) {
+        skua_scope s;
+        skua_task_opts o = SKUA_TASK_OPTS_INIT;
+        skua_event e = SKUA_EVENT_INIT;
+        atomic_store(&x_ran, 0);
+        skua_pin();
+        o.worker = (skua_worker() + 1) % skua_workers() + 1;
+        SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
+        SKT_EQ(skua_spawn(&s, run_after, &e), 0);
+        SKT_EQ(skua_sleep(SKUA_MS(2)), 0);
+        SKT_EQ(skua_spawn_opts(&s, busy_then_idle, NULL, &o, NULL), 0);
+        SKT_EQ(skua_sleep(SKUA_MS(2)), 0);
+        SKT_EQ(skua_event_set(&e), 0);
+        atomic_store(&x_ran, 1);
+        RT_SPIN_UNTIL(atomic_load(&x_ran) == 2);
+        skua_unpin();
+        SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+    }
+}
+
+/* Goal: and what was there before the other fell asleep. */
+SKT_TEST(monitor, left_before_sleep_w2)
+{
+    rt_run(2, ready_before_they_sleep);
+}
+
+/* Goal: with one worker there is no monitor thread. */
+static void count_threads(void)
+{
+    SKT_EQ(skt_thread_count(), 2); /* main and the worker */
+}
+
+SKT_TEST(monitor, none_w1)
+{
+    rt_run(1, count_threads);
+}
+
+static uint64_t cpu_of_idle(void)
+{
+    int64_t before = skt_cpu_ns();
+    poll(NULL, 0, 200);
+    return (uint64_t)(skt_cpu_ns() - before);
+}
+
+/* Goal: an idle runtime sleeps, the monitor too: it comes to rest after work. */
+SKT_TEST(monitor, rests)
+{
+    rt_start(8);
+    SKT_EQ(skua_call(rt_call_body, &(struct rt_body){ ready_and_compute }, SKUA_NEVER), 0);
+    RT_UNTIL(cpu_of_idle() < 3000000); /* a tick each millisecond costs more */
+    SKT_EQ(skua_stop(SKUA_NEVER), 0);
+}
