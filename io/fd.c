@@ -53,10 +53,13 @@ int sk_fd_enter(struct sk_op *op)
     op->is_moved = false;
     node->prev = NULL;
     sk_lock(&entry->lock);
-    if (sk_unlikely(entry->closing)) {
+    bool closed_since = op->is_bound && (entry->closing || entry->generation != op->generation);
+    if (sk_unlikely(entry->closing || closed_since)) {
         sk_unlock(&entry->lock);
-        return -EBADF;
+        return closed_since ? -ECANCELED : -EBADF;
     }
+    op->is_bound = true;
+    op->generation = entry->generation;
     op->in_window = entry->windows > 0;
     node->next = entry->ops;
     if (node->next != NULL)

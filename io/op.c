@@ -301,6 +301,8 @@ static int wait_until_ready(const struct sk_op *op, skua_time dl)
 {
     struct sk_op poll;
     sk_op_init(&poll, SK_OP_POLL, op->fd, NULL, 0, 0, (uint32_t)ready_events[op->kind]);
+    poll.is_bound = op->is_bound; /* no close may come between the two unnoticed */
+    poll.generation = op->generation;
     return (int)sk_op_run(&poll, dl);
 }
 

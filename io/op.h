@@ -108,8 +108,10 @@ struct sk_op {
     uint8_t owed;     /* to come: completions of it and its cancel requests, mail to oneself */
 
     /* io/fd.c, under the lock of its list. */
-    bool in_window; /* entered while close(2) ran */
-    bool is_moved;  /* ended only because its number was being closed: to be tried again */
+    bool in_window;      /* entered while close(2) ran */
+    bool is_moved;       /* ended only because its number was being closed: to be tried again */
+    bool is_bound;       /* has been in the list: tried again, it must find the same generation */
+    uint32_t generation; /* of the entry, when it first entered */
 
     int32_t res;
 
@@ -130,6 +132,7 @@ static inline void sk_op_init(struct sk_op *op, enum sk_op_kind kind, int fd, co
     op->fd = fd;
     op->kind = (uint8_t)kind;
     op->is_limited = false;
+    op->is_bound = false;
 }
 
 /* Coroutine or plain thread. Carries the operation out and waits for it until dl: what the kernel

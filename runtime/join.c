@@ -8,6 +8,7 @@
 #include "runtime/cancel.h"
 #include "runtime/current.h"
 #include "runtime/runtime.h"
+#include "runtime/sched.h"
 #include "runtime/wait.h"
 #include "runtime/worker.h"
 
@@ -98,6 +99,7 @@ int sk_join_wait(struct skua_task *task, int *result, skua_time dl, unsigned fla
         return rc;
     if (task == sk_current_task())
         return -EDEADLK;
+    sk_sched_spend();
     if (has_ended(task))
         return give_result(task, result);
     rc = sk_wait_begin(&wait, dl, flags);

@@ -349,13 +349,14 @@ static struct sk_worker *run_inline(struct sk_worker *w, struct sk_scope *s,
     return w;
 }
 
-static void run_children(struct sk_scope *s, struct skua_task *closer)
+/* Returns how many it ran. */
+static unsigned run_children(struct sk_scope *s, struct skua_task *closer)
 {
     struct sk_worker *w = sk_current_worker();
-    for (;;) {
+    for (unsigned ran = 0;; ran++) {
         struct skua_task *child = take_child(w, s, closer);
         if (child == NULL)
-            return;
+            return ran;
         w = run_inline(w, s, closer, child);
         if (sk_unlikely(--w->budget <= 0 ||
                         (w->budget % SK_SCHED_CLOCK_TURN == 0 && sk_worker_slice_is_over(w)))) {
@@ -454,14 +455,15 @@ int skua_scope_close(skua_scope *scope, skua_time dl)
         rc = sk_clock_check_deadline(dl);
     if (sk_unlikely(rc < 0))
         return rc;
-    if (dl == SKUA_NEVER && may_inline(self))
-        run_children(s, self);
+    unsigned inlined = dl == SKUA_NEVER && may_inline(self) ? run_children(s, self) : 0;
     if (s->own != 0 || sk_load_acquire(&s->x_word) != SK_SCOPE_BIAS) { /* SC2 */
         if (sk_scope_drain(s, dl) < 0)
             return -EBUSY;
     }
     rc = outcome(s);
     forget(s, self);
+    if (inlined == 0)
+        sk_sched_spend(); /* who ran children has paid for each */
     return rc;
 }
 

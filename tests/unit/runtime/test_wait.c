@@ -1,0 +1,172 @@
+/* tests/unit/runtime/test_wait.c - waiting has one word, and exactly one wins it. */
+#include "runtime/wait.h"
+
+#include <sched.h>
+
+#include <skua/skua.h>
+
+#include "runtime/base/clock.h"
+#include "tests/unit/runtime/rt_test.h"
+
+static void check_deadlines(void)
+{
+    struct sk_wait w;
+    SKT_EQ(sk_wait_check_deadline(SKUA_NOW), 0);
+    SKT_EQ(sk_wait_check_deadline(SKUA_NEVER), 0);
+    SKT_EQ(sk_wait_check_deadline(skua_now()), 0);
+    SKT_EQ(sk_wait_check_deadline(sk_clock_loaded()), 0);
+    SKT_EQ(sk_wait_check_deadline(sk_clock_loaded() - 1), -EINVAL);
+    SKT_EQ(sk_wait_check_deadline(1), -EINVAL);
+    SKT_EQ(sk_wait_check_deadline(-1), -EINVAL);
+    SKT_EQ(sk_wait_check_deadline(INT64_MIN), -EINVAL);
+    SKT_EQ(sk_wait_begin(&w, SKUA_NOW, 0), -EAGAIN);
+    SKT_EQ(sk_wait_begin(&w, rt_past(), 0), -ETIMEDOUT);
+    SKT_EQ(sk_wait_begin(&w, -1, 0), -EINVAL);
+    SKT_EQ(sk_wait_begin(&w, SKUA_MS(1), 0), -EINVAL);
+}
+
+/* Goal: the arrows that need no second one: woken while registering, abandoned, late. */
+static void check_arrows(void)
+{
+    struct sk_wait w;
+    for (int i = 0; i < 3; i++) {
+        SKT_EQ(sk_wait_begin(&w, SKUA_NEVER, 0), 0);
+        struct skua_task *task = w.task;
+        uint64_t ticket = w.ticket;
+        SKT_TRUE(sk_wait_wake(task, ticket, SK_WAIT_WOKEN));
+        SKT_FALSE(sk_wait_wake(task, ticket, SK_WAIT_WOKEN));
+        SKT_FALSE(sk_wait_abandon(&w));
+        SKT_EQ(sk_wait_park(&w), 0);
+        SKT_FALSE(sk_wait_wake(task, ticket, SK_WAIT_WOKEN));
+
+        SKT_EQ(sk_wait_begin(&w, SKUA_NEVER, 0), 0);
+        SKT_NE(w.ticket, ticket);
+        SKT_FALSE(sk_wait_wake(task, ticket, SK_WAIT_WOKEN)); /* of the wait before */
+        SKT_TRUE(sk_wait_abandon(&w));
+        SKT_FALSE(sk_wait_wake(task, w.ticket, SK_WAIT_WOKEN));
+
+        SKT_EQ(sk_wait_begin(&w, SKUA_NEVER, 0), 0);
+        SKT_TRUE(sk_wait_wake(task, w.ticket, SK_WAIT_CANCELLED));
+        SKT_EQ(sk_wait_park(&w), -ECANCELED);
+        SKT_EQ(sk_wait_begin(&w, SKUA_NEVER, 0), 0);
+        SKT_TRUE(sk_wait_wake(task, w.ticket, SK_WAIT_TIMEDOUT));
+        SKT_EQ(sk_wait_park(&w), -ETIMEDOUT);
+        SKT_EQ(sk_wait_begin(&w, skua_in(SKUA_MS(1)), 0), 0);
+        skua_time dl = w.deadline;
+        SKT_EQ(sk_wait_park(&w), -ETIMEDOUT);
+        SKT_GE(skua_now(), dl);
+    }
+}
+
+RT_TEST(wait, coroutine)
+{
+    check_deadlines();
+    check_arrows();
+}
+
+SKT_TEST(wait, thread)
+{
+    check_deadlines();
+    check_arrows();
+    rt_start(2);
+    check_deadlines();
+    check_arrows();
+    SKT_EQ(skua_stop(SKUA_NEVER), 0);
+}
+
+/* Goal: a wait that sees no cancellation, and one that does. */
+RT_TEST(wait, nocancel)
+{
+    struct sk_wait w;
+    SKT_EQ(skua_cancel(skua_self()), 1);
+    SKT_EQ(sk_wait_begin(&w, SKUA_NEVER, 0), -ECANCELED);
+    SKT_EQ(sk_wait_begin(&w, rt_past(), 0), -ECANCELED);
+    SKT_EQ(sk_wait_begin(&w, SKUA_NOW, 0), -EAGAIN);
+    SKT_EQ(sk_wait_begin(&w, SKUA_NEVER, SK_WAIT_NOCANCEL), 0);
+    SKT_EQ(skua_cancel(skua_self()), 1);
+    sk_wait_kick(w.task, 0, false);
+    SKT_TRUE(sk_wait_wake(w.task, w.ticket, SK_WAIT_WOKEN));
+    SKT_EQ(sk_wait_park(&w), 0);
+    SKT_EQ(sk_wait_begin(&w, rt_past(), SK_WAIT_NOCANCEL), -ETIMEDOUT);
+}
+
+/* ---- many wakers, the deadline and a canceller for one wait: one wins ---- */
+
+enum { WAKERS = 2 };
+
+struct race {
+    _Atomic(struct skua_task *) x_task; /* of the wait that may be woken; NULL: none yet */
+    _Atomic(uint64_t) x_ticket;
+    _Atomic(int) x_won;
+    _Atomic(int) x_turn; /* wakers that are through with this round */
+    _Atomic(uint64_t) x_round;
+    _Atomic(bool) x_over;
+};
+
+static struct race race;
+
+static void *wake_all(void *arg)
+{
+    uint64_t done = 0;
+    while (!atomic_load(&race.x_over)) {
+        uint64_t round = atomic_load(&race.x_round);
+        if (round == done) {
+            sched_yield();
+            continue;
+        }
+        done = round;
+        for (unsigned n = (unsigned)(round * 7 + (uintptr_t)arg) % 50; n > 0; n--)
+            atomic_thread_fence(memory_order_seq_cst);
+        if (sk_wait_wake(atomic_load(&race.x_task), atomic_load(&race.x_ticket), SK_WAIT_WOKEN))
+            atomic_fetch_add(&race.x_won, 1);
+        atomic_fetch_add(&race.x_turn, 1);
+    }
+    return NULL;
+}
+
+static void wait_rounds(void)
+{
+    for (uint64_t round = 1; round <= skt_scaled(5000); round++) {
+        struct sk_wait w;
+        skua_time dl = round % 3 == 0 ? skua_in((int64_t)(round % 40) * 500) : SKUA_NEVER;
+        int rc = sk_wait_begin(&w, dl, 0);
+        if (rc < 0) {
+            SKT_EQ(rc, -ETIMEDOUT); /* so short a time is over soon */
+            continue;
+        }
+        atomic_store(&race.x_won, 0);
+        atomic_store(&race.x_turn, 0);
+        atomic_store(&race.x_task, w.task);
+        atomic_store(&race.x_ticket, w.ticket);
+        atomic_store(&race.x_round, round);
+        bool abandoned = round % 5 == 0 && sk_wait_abandon(&w);
+        rc = abandoned ? -ECANCELED : sk_wait_park(&w);
+        RT_UNTIL(atomic_load(&race.x_turn) == WAKERS);
+        SKT_EQ(atomic_load(&race.x_won), rc == 0);
+        if (!abandoned)
+            SKT_TRUE(rc == 0 || (rc == -ETIMEDOUT && dl != SKUA_NEVER));
+    }
+}
+
+static void race_wakers(void)
+{
+    pthread_t threads[WAKERS];
+    atomic_store(&race.x_over, false);
+    atomic_store(&race.x_round, 0);
+    for (uintptr_t i = 0; i < WAKERS; i++)
+        threads[i] = rt_thread(wake_all, (void *)(i * 13));
+    wait_rounds();
+    atomic_store(&race.x_over, true);
+    for (int i = 0; i < WAKERS; i++)
+        rt_thread_join(threads[i]);
+}
+
+RT_TEST(wait, one_wins)
+{
+    race_wakers();
+}
+
+SKT_TEST(wait, one_wins_thread)
+{
+    race_wakers();
+}
