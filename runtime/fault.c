@@ -12,7 +12,7 @@
 #include "runtime/stack.h"
 #include "runtime/task.h"
 
-enum { ALTERNATE_BYTES = 64 << 10 };
+enum { PAGE_BYTES = 4096, ALTERNATE_BYTES = 64 << 10 };
 
 static struct sigaction before[2];
 static const int signals[2] = {SIGSEGV, SIGBUS};
@@ -78,7 +78,7 @@ void sk_fault_stop(void)
 
 void *sk_fault_enter_thread(void)
 {
-    void *alternate = sk_mem_alloc(ALTERNATE_BYTES);
+    void *alternate = sk_mem_map(PAGE_BYTES, ALTERNATE_BYTES);
     stack_t stack = {.ss_sp = alternate, .ss_size = ALTERNATE_BYTES};
     if (alternate != NULL)
         sigaltstack(&stack, NULL);
@@ -88,5 +88,5 @@ void *sk_fault_enter_thread(void)
 void sk_fault_leave_thread(void *alternate)
 {
     sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL);
-    sk_mem_free(alternate);
+    sk_mem_unmap(alternate, ALTERNATE_BYTES);
 }

@@ -25,8 +25,11 @@
 #include "runtime/wait.h"
 #include "runtime/worker.h"
 
-/* How long stop waits for coroutines to end once nothing shields them any more. */
-enum { GRACE_NS = 1000000000 };
+enum {
+    GRACE_NS =
+        1000000000, /* how long stop waits for coroutines once nothing shields them any more */
+    WORKERS_ALIGNMENT = 4096,
+};
 
 struct sk_runtime sk_runtime;
 
@@ -133,7 +136,7 @@ static void free_workers(void)
 {
     for (unsigned i = 0; sk_runtime.workers != NULL && i < sk_runtime.worker_count; i++)
         sk_worker_free(&sk_runtime.workers[i]);
-    sk_mem_free(sk_runtime.workers);
+    sk_mem_unmap(sk_runtime.workers, sk_runtime.worker_count * sizeof(struct sk_worker));
     sk_runtime.workers = NULL;
 }
 
@@ -141,8 +144,7 @@ static int make_workers(void)
 {
     unsigned n = sk_runtime.settings.workers;
     sk_runtime.worker_count = n;
-    sk_runtime.workers =
-        sk_mem_zalloc_aligned(alignof(struct sk_worker), n * sizeof(struct sk_worker));
+    sk_runtime.workers = sk_mem_map(WORKERS_ALIGNMENT, n * sizeof(struct sk_worker));
     if (sk_runtime.workers == NULL)
         return -ENOMEM;
     for (unsigned i = 0; i < n; i++) {

@@ -50,7 +50,7 @@ static struct {
 
 static void make_chunk_locked(void)
 {
-    struct chunk *chunk = sk_mem_zalloc_aligned(CHUNK_BYTES, CHUNK_BYTES);
+    struct chunk *chunk = sk_mem_map(CHUNK_BYTES, CHUNK_BYTES);
     if (chunk == NULL)
         return;
     chunk->next = pool.chunks;
@@ -155,7 +155,7 @@ void sk_task_stop(void)
         while (pool.chunks != NULL) {
             struct chunk *chunk = pool.chunks;
             pool.chunks = chunk->next;
-            sk_mem_free(chunk);
+            sk_mem_unmap(chunk, CHUNK_BYTES);
         }
         pool.free = NULL;
         pool.free_count = 0;

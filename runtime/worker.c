@@ -85,14 +85,17 @@ static bool sees_work(struct sk_worker *w)
     return false;
 }
 
+/* Until when it may sleep. Tasks that wait for a stack are tried again from time to time. */
 static skua_time wake_time(struct sk_worker *w)
 {
     skua_time until = sk_timer_first(&w->timers);
-    if (sk_load_relaxed(&sk_runtime.starved.x_count) != 0) {
-        skua_time retry = skua_in(STARVED_RETRY_NS);
-        return retry < until ? retry : until;
+    if (sk_likely(sk_load_relaxed(&sk_runtime.starved.x_count) == 0)) {
+        w->retry_ns = SKUA_NEVER;
+        return until;
     }
-    return until;
+    if (w->retry_ns == SKUA_NEVER)
+        w->retry_ns = skua_in(STARVED_RETRY_NS);
+    return w->retry_ns < until ? w->retry_ns : until;
 }
 
 static void retry_starved(void)
@@ -115,10 +118,12 @@ static void sleep_in_driver(struct sk_worker *w)
     sk_driver_wait(w->driver, wake_time(w));
     w->searching = sk_idle_leave(
         w->index); /* before completions ready tasks: it is no sleeper to be woken for them */
-    unsigned came = sk_driver_poll(w->driver);
-    if (came == 0 && sk_load_relaxed(&sk_runtime.starved.x_count) != 0)
-        retry_starved();
+    sk_driver_poll(w->driver);
     begin_batch(w, sk_clock_now(), (int32_t)sk_runtime.settings.batch);
+    if (sk_unlikely(w->retry_ns <= w->served_ns)) {
+        w->retry_ns = SKUA_NEVER;
+        retry_starved();
+    }
     if (sk_timer_first(&w->timers) <= w->served_ns)
         sk_timer_fire(&w->timers, w->served_ns);
 }
@@ -232,9 +237,11 @@ void *sk_worker_main(void *worker)
     return NULL;
 }
 
+enum { DEQUE_BYTES = SK_WORKER_DEQUE_ENTRIES * sizeof(struct skua_task *) };
+
 static int init_deque(struct sk_deque *q)
 {
-    q->slots = sk_mem_zalloc_aligned(SK_CACHELINE, SK_WORKER_DEQUE_ENTRIES * sizeof(*q->slots));
+    q->slots = sk_mem_map(DEQUE_BYTES, DEQUE_BYTES);
     q->mask = SK_WORKER_DEQUE_ENTRIES - 1;
     q->alone = sk_runtime.worker_count == 1;
     return q->slots != NULL ? 0 : -ENOMEM;
@@ -243,6 +250,7 @@ static int init_deque(struct sk_deque *q)
 int sk_worker_init(struct sk_worker *w, unsigned index)
 {
     w->index = index;
+    w->retry_ns = SKUA_NEVER;
     w->chaos_migrate =
         (sk_runtime.settings.chaos & SK_CHAOS_MIGRATE) != 0 && sk_runtime.worker_count > 1;
     sk_rand_seed(&w->rand, index + 1);
@@ -252,8 +260,8 @@ int sk_worker_init(struct sk_worker *w, unsigned index)
 
 void sk_worker_free(struct sk_worker *w)
 {
-    sk_mem_free(w->woken.slots);
-    sk_mem_free(w->queue.slots);
+    sk_mem_unmap(w->woken.slots, DEQUE_BYTES);
+    sk_mem_unmap(w->queue.slots, DEQUE_BYTES);
     sk_timer_heap_free(&w->timers);
 }
 

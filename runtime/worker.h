@@ -58,6 +58,7 @@ struct sk_worker {
     skua_time served_ns; /* when I/O and timers were last served */
     uint64_t slice_end;  /* the time stamp counter at the end of the slice */
     int32_t batch;       /* the budget that the present batch began with */
+    skua_time retry_ns;  /* when tasks that wait for a stack are tried again */
     struct sk_driver *driver;
     unsigned long thread;
     void *thread_low; /* the thread's own stack, for sanitizers */

@@ -1,14 +1,19 @@
 #include "runtime/base/mem.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #ifdef SK_JEMALLOC
 #include <jemalloc/jemalloc.h>
 #endif
 
 #include "runtime/base/atomic.h"
+#include "runtime/base/sys.h"
+
+enum { PAGE_BYTES = 4096 };
 
 static _Atomic(long) x_fail_after;
 
@@ -22,6 +27,35 @@ static bool must_fail(void)
 void sk_mem_fail_after(long n)
 {
     sk_store_relaxed(&x_fail_after, n);
+}
+
+static size_t round_up(size_t bytes, size_t unit)
+{
+    return (bytes + unit - 1) & ~(unit - 1);
+}
+
+void *sk_mem_map(size_t alignment, size_t bytes)
+{
+    size_t wanted = round_up(bytes, PAGE_BYTES), spare = alignment - PAGE_BYTES;
+    if (must_fail())
+        return NULL;
+    char *p = sk_sys.mmap(NULL, wanted + spare, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                          -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    char *aligned = (char *)round_up((size_t)(uintptr_t)p, alignment);
+    size_t before = (size_t)(aligned - p);
+    if (before > 0)
+        sk_sys.munmap(p, before);
+    if (before < spare)
+        sk_sys.munmap(aligned + wanted, spare - before);
+    return aligned;
+}
+
+void sk_mem_unmap(void *p, size_t bytes)
+{
+    if (p != NULL)
+        sk_sys.munmap(p, round_up(bytes, PAGE_BYTES));
 }
 
 #ifdef SK_JEMALLOC

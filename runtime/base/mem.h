@@ -14,6 +14,13 @@ void *sk_mem_zalloc_aligned(size_t alignment, size_t bytes);
 void *sk_mem_realloc(void *p, size_t bytes);
 void sk_mem_free(void *p);
 
+/* Whole pages from the system, zero-filled, for what is large and lives as long as the runtime: an
+ * allocator would keep it for ten seconds after each stop. alignment: a power of two, a page or more.
+ * NULL when there is no memory. Any thread. */
+void *sk_mem_map(size_t alignment, size_t bytes);
+/* bytes as they were given to sk_mem_map; p may be NULL. */
+void sk_mem_unmap(void *p, size_t bytes);
+
 /* For tests: the n-th allocation from now fails (1: the next one), 0 none. */
 void sk_mem_fail_after(long n);
 

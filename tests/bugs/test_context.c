@@ -135,7 +135,7 @@ enum { MOVERS = 16 };
 static int fail_with(int number)
 {
     if (number % 2 == 0)
-        return close(-1); /* EBADF */
+        return close(-1);                               /* EBADF */
     return open("/no such file", O_RDONLY | O_CLOEXEC); /* ENOENT */
 }
 

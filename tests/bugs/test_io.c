@@ -80,7 +80,8 @@ static int accept_with_deadlines(void *arg)
     struct accepting *a = arg;
     uint64_t random = st_seed(skua_id());
     while (!skua_cancelled() || st_random(&random) % 2 == 0) {
-        int fd = skua_accept(a->listener, NULL, NULL, skua_in((int64_t)(st_random(&random) % 20000)));
+        int fd =
+            skua_accept(a->listener, NULL, NULL, skua_in((int64_t)(st_random(&random) % 20000)));
         SKT_TRUE(fd >= 0 || fd == -ETIMEDOUT || fd == -ECANCELED);
         if (fd < 0)
             continue;

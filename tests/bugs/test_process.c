@@ -40,8 +40,8 @@ struct serving {
 static int serve(void *arg)
 {
     struct serving *serving = arg;
-    int rc = skua_serve(SKUA_SCOPE_ROOT, serving->listener, hold, &serving->x_served, NULL,
-                        SKUA_NEVER);
+    int rc =
+        skua_serve(SKUA_SCOPE_ROOT, serving->listener, hold, &serving->x_served, NULL, SKUA_NEVER);
     SKT_EQ(rc, -ECANCELED);
     return 0;
 }
@@ -267,7 +267,8 @@ static int check_child(void)
     skua_scope s;
     char c;
     int fds[2];
-    bool good = skua_start(&config) == -EOWNERDEAD && skua_run(nothing, NULL, &config) == -EOWNERDEAD &&
+    bool good = skua_start(&config) == -EOWNERDEAD &&
+                skua_run(nothing, NULL, &config) == -EOWNERDEAD &&
                 skua_stop(SKUA_NEVER) == -EOWNERDEAD &&
                 skua_spawn(SKUA_SCOPE_ROOT, nothing, NULL) == -EOWNERDEAD &&
                 skua_call(nothing, NULL, SKUA_NEVER) == -EOWNERDEAD && skua_self() == NULL &&
@@ -347,7 +348,8 @@ static int wait_for_ever(void *arg)
     char c;
     switch ((uintptr_t)arg % 4) {
     case 0:
-        SKT_EQ(skua_read(((int *)((uintptr_t)arg & ~(uintptr_t)3))[0], &c, 1, SKUA_NEVER), -ECANCELED);
+        SKT_EQ(skua_read(((int *)((uintptr_t)arg & ~(uintptr_t)3))[0], &c, 1, SKUA_NEVER),
+               -ECANCELED);
         return -ECANCELED;
     case 1:
         SKT_EQ(skua_sleep(SKUA_S(1000)), -ECANCELED);
@@ -487,10 +489,13 @@ SKT_TEST(bugs, rustsec_2025_0024_freed_twice_at_the_end)
         skua_task *tasks[HANDLES];
         SKT_EQ(skua_start(&config), 0);
         for (int k = 0; k < HANDLES; k++)
-            SKT_EQ(skua_spawn_opts(SKUA_SCOPE_ROOT, end_with, (void *)(uintptr_t)k, NULL, &tasks[k]), 0);
+            SKT_EQ(
+                skua_spawn_opts(SKUA_SCOPE_ROOT, end_with, (void *)(uintptr_t)k, NULL, &tasks[k]),
+                0);
         for (int k = 0; k < HANDLES; k += 2)
             skua_task_unref(skua_task_ref(tasks[k]));
-        for (int k = 0; k < HANDLES / 2; k++) /* handles of the runtime before are given back in this one */
+        for (int k = 0; k < HANDLES / 2;
+             k++) /* handles of the runtime before are given back in this one */
             skua_task_unref(old[k]);
         SKT_EQ(skua_stop(SKUA_NEVER), 0);
         for (int k = HANDLES / 2; k < HANDLES; k++) /* or when there is none */

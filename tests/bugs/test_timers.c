@@ -74,7 +74,8 @@ static int read_in_short_bits(void *arg)
     uint64_t random = st_seed(skua_id());
     char c;
     while (!atomic_load(&shared->x_over)) {
-        ssize_t rc = skua_read(shared->fds[1], &c, 1, skua_in((int64_t)(st_random(&random) % 10000)));
+        ssize_t rc =
+            skua_read(shared->fds[1], &c, 1, skua_in((int64_t)(st_random(&random) % 10000)));
         SKT_TRUE(rc == 1 || rc == -ETIMEDOUT || rc == -ECANCELED);
     }
     return 0;

@@ -250,8 +250,8 @@ static int hog_then_wait(void *arg)
         SKT_EQ(skua_spawn(&s, be_busy, hog), 0);
         st_hog_until(&hog->x_busy, 1, "the other worker takes what was spawned");
         usleep(QUIET_US);
-        skua_event_set(&hog->wake); /* into the slot of this worker; nobody sleeps */
-        atomic_store(&hog->x_go, 1);  /* the other worker ends what it does, and goes to sleep */
+        skua_event_set(&hog->wake);  /* into the slot of this worker; nobody sleeps */
+        atomic_store(&hog->x_go, 1); /* the other worker ends what it does, and goes to sleep */
         st_hog_until(&hog->x_ran, 1, "what was woken before its waker computed for long");
         SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
     }

@@ -169,15 +169,15 @@ static inline void st_run(int (*body)(void *), void *arg, unsigned workers)
 }
 
 /* The sum of one counter over all workers. */
-#define ST_STATS(field)                                     \
-    __extension__({                                         \
-        uint64_t st_sum_ = 0;                               \
+#define ST_STATS(field)                                             \
+    __extension__({                                                 \
+        uint64_t st_sum_ = 0;                                       \
         for (unsigned st_w_ = 0; st_w_ < skua_workers(); st_w_++) { \
-            skua_stats_view st_v_ = SKUA_STATS_VIEW_INIT;   \
-            SKT_EQ(skua_stats(&st_v_, st_w_), 0);           \
-            st_sum_ += st_v_.field;                         \
-        }                                                   \
-        st_sum_;                                            \
+            skua_stats_view st_v_ = SKUA_STATS_VIEW_INIT;           \
+            SKT_EQ(skua_stats(&st_v_, st_w_), 0);                   \
+            st_sum_ += st_v_.field;                                 \
+        }                                                           \
+        st_sum_;                                                    \
     })
 
 #endif

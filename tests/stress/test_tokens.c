@@ -130,7 +130,8 @@ static int count_tokens(void *arg)
     (void)arg;
     for (unsigned i = 0; i < ROUNDS_MAX; i++) {
         SKT_EQ(one_round(i), 0);
-        if (atomic_load(&x_next) >= token_count && (skua_workers() == 1 || ST_STATS(steals) > STEALS_WANTED))
+        if (atomic_load(&x_next) >= token_count &&
+            (skua_workers() == 1 || ST_STATS(steals) > STEALS_WANTED))
             return 0;
         if (atomic_load(&x_next) >= token_count) {
             for (uint64_t n = 0; n < token_count; n++)

@@ -44,6 +44,29 @@ SKT_TEST(clock, in)
     SKT_LT(skua_in(INT64_MIN), 0);
 }
 
+/* Goal: which deadlines are durations given by mistake. */
+SKT_TEST(clock, check_deadline)
+{
+    SKT_EQ(sk_clock_check_deadline(SKUA_NOW), 0);
+    SKT_EQ(sk_clock_check_deadline(SKUA_NEVER), 0);
+    SKT_EQ(sk_clock_check_deadline(SKUA_NEVER - 1), 0);
+    SKT_EQ(sk_clock_check_deadline(skua_now()), 0);
+    SKT_EQ(sk_clock_check_deadline(skua_in(SKUA_S(1))), 0);
+    SKT_EQ(sk_clock_check_deadline(sk_clock_loaded()), 0);
+    SKT_EQ(sk_clock_check_deadline(sk_clock_loaded() - 1), -EINVAL);
+    SKT_EQ(sk_clock_check_deadline(1), -EINVAL);
+    SKT_EQ(sk_clock_check_deadline(-1), -EINVAL);
+    SKT_EQ(sk_clock_check_deadline(INT64_MIN), -EINVAL);
+}
+
+/* Goal: ticks grow with the time that they stand for. */
+SKT_TEST(clock, ticks)
+{
+    uint64_t one = sk_clock_ticks(SKUA_MS(1)), ten = sk_clock_ticks(SKUA_MS(10));
+    SKT_GT(one, 0);
+    SKT_BETWEEN(ten, 9 * one, 11 * one);
+}
+
 /* Goal: the units of durations. */
 SKT_TEST(clock, units)
 {

@@ -11,14 +11,6 @@
 static void check_deadlines(void)
 {
     struct sk_wait w;
-    SKT_EQ(sk_wait_check_deadline(SKUA_NOW), 0);
-    SKT_EQ(sk_wait_check_deadline(SKUA_NEVER), 0);
-    SKT_EQ(sk_wait_check_deadline(skua_now()), 0);
-    SKT_EQ(sk_wait_check_deadline(sk_clock_loaded()), 0);
-    SKT_EQ(sk_wait_check_deadline(sk_clock_loaded() - 1), -EINVAL);
-    SKT_EQ(sk_wait_check_deadline(1), -EINVAL);
-    SKT_EQ(sk_wait_check_deadline(-1), -EINVAL);
-    SKT_EQ(sk_wait_check_deadline(INT64_MIN), -EINVAL);
     SKT_EQ(sk_wait_begin(&w, SKUA_NOW, 0), -EAGAIN);
     SKT_EQ(sk_wait_begin(&w, rt_past(), 0), -ETIMEDOUT);
     SKT_EQ(sk_wait_begin(&w, -1, 0), -EINVAL);
