@@ -160,6 +160,7 @@ static void prepare(void)
     sk_scope_init_root(&sk_runtime.root);
     sk_runtime.inject = (struct sk_inject){.head = NULL};
     sk_runtime.starved = (struct sk_inject){.head = NULL};
+    sk_store_relaxed(&sk_runtime.x_starving, 0u);
     sk_store_relaxed(&sk_runtime.x_quit, 0u);
     sk_store_relaxed(&sk_runtime.x_start_failure, 0);
     sk_runtime.slice_ticks = sk_clock_ticks(sk_runtime.settings.slice_ns);

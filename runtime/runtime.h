@@ -42,8 +42,9 @@ struct sk_runtime {
     struct sk_settings settings;
     uint64_t slice_ticks; /* settings.slice_ns by the time stamp counter */
     struct sk_scope root;
-    struct sk_inject inject;  /* the global queue */
-    struct sk_inject starved; /* READY, but there was no stack for them */
+    struct sk_inject inject;      /* the global queue */
+    struct sk_inject starved;     /* READY, but there was no stack for them */
+    _Atomic(uint32_t) x_starving; /* how many tasks have found none and still wait for one */
 };
 
 extern struct sk_runtime sk_runtime;

@@ -170,7 +170,7 @@ static int check_spawn(struct sk_worker *w, struct sk_scope **s)
         sk_cancel_link_scope(*s);
     if (sk_scope_is_cancelled(*s))
         return -ECANCELED;
-    return sk_load_relaxed(&sk_runtime.starved.x_count) != 0 ? -ENOMEM : 0;
+    return sk_load_relaxed(&sk_runtime.x_starving) != 0 ? -ENOMEM : 0;
 }
 
 /* Spawns with all that a record can have; the plain case has a short way of its own. */
@@ -247,7 +247,7 @@ int skua_spawn(skua_scope *scope, int (*fn)(void *), void *arg)
     if (sk_unlikely(w == NULL || s == NULL || s->opener != w->current || w->free_tasks == NULL ||
                     fn == NULL || sk_scope_is_cancelled(s) ||
                     sk_load_relaxed(&s->opener->x_cancel) != 0 ||
-                    sk_load_relaxed(&sk_runtime.starved.x_count) != 0))
+                    sk_load_relaxed(&sk_runtime.x_starving) != 0))
         return spawn_any(s, fn, arg, 0, NULL, NULL, site);
     struct skua_task *child = take_record(w);
     fill(child, s, fn, arg, site);

@@ -242,14 +242,26 @@ static void start(struct skua_task *task, struct sk_stack *stack)
     sk_store_relaxed(&task->x_state, (uint8_t)SK_TASK_RUNNING);
 }
 
+/* While one task waits for a stack, spawning says -ENOMEM. */
+static void note_starving(struct skua_task *task, bool starves)
+{
+    if (((task->flags & SK_TASK_STARVING) != 0) == starves)
+        return;
+    task->flags ^= SK_TASK_STARVING;
+    sk_add_relaxed(&sk_runtime.x_starving, starves ? 1u : -1u);
+}
+
 bool sk_task_place(struct sk_worker *w, struct skua_task *task)
 {
     size_t promised = (size_t)(uintptr_t)task->sp;
     struct sk_stack *stack = sk_stack_take(&w->stacks, promised);
     if (sk_unlikely(stack == NULL)) {
+        note_starving(task, true);
         sk_inject_push(&sk_runtime.starved, task);
         return false;
     }
+    if (sk_unlikely((task->flags & SK_TASK_STARVING) != 0))
+        note_starving(task, false);
     start(task, stack);
     task->sp = sk_arch_prepare(stack->top, task_main);
     return true;

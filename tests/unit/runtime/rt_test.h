@@ -28,7 +28,7 @@ static inline int rt_call_body(void *arg)
 /* Runs body as the first coroutine of a runtime with so many workers. */
 static inline void rt_run(unsigned workers, void (*body)(void))
 {
-    struct rt_body arg = { body };
+    struct rt_body arg = {body};
     skua_config config = SKUA_CONFIG_INIT;
     config.workers = workers;
     SKT_EQ(skua_run(rt_call_body, &arg, &config), 0);
@@ -59,20 +59,20 @@ static inline void rt_start(unsigned workers)
     static void rt_##group##_##name(void)
 
 /* A case whose body is the thread of main, which gets the number of workers to start. */
-#define RT_THREAD_TEST(group, name)                        \
-    static void rt_##group##_##name(unsigned workers);     \
-    SKT_TEST(group, name##_w1)                             \
-    {                                                      \
-        rt_##group##_##name(1);                            \
-    }                                                      \
-    SKT_TEST(group, name##_w2)                             \
-    {                                                      \
-        rt_##group##_##name(2);                            \
-    }                                                      \
-    SKT_TEST(group, name##_w8)                             \
-    {                                                      \
-        rt_##group##_##name(8);                            \
-    }                                                      \
+#define RT_THREAD_TEST(group, name)                    \
+    static void rt_##group##_##name(unsigned workers); \
+    SKT_TEST(group, name##_w1)                         \
+    {                                                  \
+        rt_##group##_##name(1);                        \
+    }                                                  \
+    SKT_TEST(group, name##_w2)                         \
+    {                                                  \
+        rt_##group##_##name(2);                        \
+    }                                                  \
+    SKT_TEST(group, name##_w8)                         \
+    {                                                  \
+        rt_##group##_##name(8);                        \
+    }                                                  \
     static void rt_##group##_##name(unsigned workers)
 
 /* Lets others run: a coroutine yields, a thread sleeps a little. */
@@ -95,12 +95,12 @@ static inline void rt_pause(void)
     } while (0)
 
 /* Spins without ever giving way, as a coroutine that computes does. */
-#define RT_SPIN_UNTIL(cond)                                \
-    do {                                                   \
-        int64_t rt_end_ = skt_now_ns() + RT_PATIENCE_NS;   \
-        while (!(cond))                                    \
-            if (skt_now_ns() > rt_end_)                    \
-                SKT_FAIL("spun in vain until %s", #cond);  \
+#define RT_SPIN_UNTIL(cond)                               \
+    do {                                                  \
+        int64_t rt_end_ = skt_now_ns() + RT_PATIENCE_NS;  \
+        while (!(cond))                                   \
+            if (skt_now_ns() > rt_end_)                   \
+                SKT_FAIL("spun in vain until %s", #cond); \
     } while (0)
 
 static inline pthread_t rt_thread(void *(*fn)(void *), void *arg)

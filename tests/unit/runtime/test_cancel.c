@@ -90,7 +90,7 @@ static int run_though_cancelled(void *arg)
 RT_TEST(cancel, before_start)
 {
     skua_scope s;
-    int ran[2] = { 0, 0 };
+    int ran[2] = {0, 0};
     open_scope(&s, SKUA_NEVER);
     skua_pin(); /* so that a child that is bound here cannot start meanwhile */
     skua_task_opts o = SKUA_TASK_OPTS_INIT;
@@ -146,8 +146,9 @@ static int not_cancelled(void *arg)
  * and nothing of it sticks to those that come after. */
 RT_TEST(cancel, own)
 {
-    static int (*const fns[])(void *) = { cancel_self, cancel_self_and_succeed, cancel_self_and_fail };
-    static const int want[] = { 0, 0, -EIO };
+    static int (*const fns[])(void *) = {cancel_self, cancel_self_and_succeed,
+                                         cancel_self_and_fail};
+    static const int want[] = {0, 0, -EIO};
     for (int i = 0; i < 3; i++) {
         skua_scope s;
         SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
@@ -195,7 +196,7 @@ RT_TEST(cancel, walks_down)
 {
     for (int by_task = 0; by_task < 2; by_task++) {
         skua_scope s;
-        struct family f = { .ready = SKUA_EVENT_INIT, .depth = 30 };
+        struct family f = {.ready = SKUA_EVENT_INIT, .depth = 30};
         open_scope(&s, SKUA_NEVER);
         skua_task *top = spawn_task(&s, descend, &f);
         SKT_EQ(skua_event_wait(&f.ready, SKUA_NEVER), 0);
@@ -235,10 +236,10 @@ static int wait_nested(void *arg)
  * waited when it came and those that begin after it. */
 RT_TEST(cancel, deadline_of_scope)
 {
-    static const int64_t delays[] = { -1, 0, SKUA_MS(3) };
+    static const int64_t delays[] = {-1, 0, SKUA_MS(3)};
     for (size_t i = 0; i < sizeof(delays) / sizeof(delays[0]); i++) {
         skua_scope s, inner;
-        int result[3] = { 0 };
+        int result[3] = {0};
         open_scope(&s, skua_in(delays[i]));
         skua_task *task = spawn_task(&s, wait_nested, result);
         skua_task *other = spawn_task(&s, wait_into, &result[2]);
@@ -306,7 +307,7 @@ RT_TEST(cancel, shield)
 {
     for (int by_task = 0; by_task < 2; by_task++) {
         skua_scope s;
-        struct shielded x = { .inner_result = 1 };
+        struct shielded x = {.inner_result = 1};
         open_scope(&s, SKUA_NEVER);
         skua_task *task = spawn_task(&s, stand_shielded, &x);
         SKT_EQ(skua_event_wait(&x.up, SKUA_NEVER), 0);
@@ -368,7 +369,8 @@ static int open_in_shield(void *arg)
     skua_scope s;
     SKT_EQ(skua_shield(1), 0);
     open_scope(&s, SKUA_NEVER);
-    SKT_EQ(skua_shield(0), 1); /* the scope stays out of reach for its whole life, not so its opener */
+    SKT_EQ(skua_shield(0),
+           1); /* the scope stays out of reach for its whole life, not so its opener */
     SKT_EQ(skua_spawn(&s, wait_go, x), 0);
     skua_event_set(&x->up);
     SKT_EQ(rt_wait_forever(NULL), -ECANCELED);
@@ -383,7 +385,7 @@ RT_TEST(cancel, scope_in_shield)
 {
     for (int by_task = 0; by_task < 2; by_task++) {
         skua_scope s;
-        struct shielded x = { .inner_result = 1 };
+        struct shielded x = {.inner_result = 1};
         open_scope(&s, by_task != 0 ? SKUA_NEVER : skua_in(SKUA_S(1000)));
         skua_task *task = spawn_task(&s, open_in_shield, &x);
         SKT_EQ(skua_event_wait(&x.up, SKUA_NEVER), 0);

@@ -17,7 +17,7 @@ struct deque {
 
 static void init_at(struct deque *d, uint64_t at)
 {
-    *d = (struct deque){ .q = { .mask = ENTRIES - 1 } };
+    *d = (struct deque){.q = {.mask = ENTRIES - 1}};
     d->q.slots = d->slots;
     atomic_store(&d->q.x_top, at);
     atomic_store(&d->q.x_bottom, at);
@@ -101,7 +101,7 @@ static struct skua_task *own(uint64_t turn)
 
 SKT_TEST(deque, tokens_once)
 {
-    uint64_t total = skt_scaled(400000), pushed = 0, turn = 0, mine = 0, stolen[THIEVES] = { 0 };
+    uint64_t total = skt_scaled(400000), pushed = 0, turn = 0, mine = 0, stolen[THIEVES] = {0};
     pthread_t threads[THIEVES];
     static _Atomic(unsigned char) had[400000];
     x_had = had;

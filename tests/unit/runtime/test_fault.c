@@ -22,7 +22,7 @@ __attribute__((noinline)) static int overflow(volatile char *above, size_t left)
 
 static void no_core(void)
 {
-    struct rlimit none = { 0, 0 };
+    struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
     /* Sanitizers have a handler of their own, to which the fault would be handed on. */
     signal(SIGSEGV, SIG_DFL);
@@ -97,21 +97,21 @@ static void check_report(struct child *c, const char *name, unsigned long promis
 /* Goal: id, name, spawn site, size, high-water mark and remedy; the process dies by SIGSEGV. */
 RT_THREAD_TEST(fault, overflow)
 {
-    struct child c = { spawn_greedy, 0, workers };
+    struct child c = {spawn_greedy, 0, workers};
     check_report(&c, "greedy", 128 << 10);
 }
 
 /* Goal: for a stack of a size of its own too. */
 RT_THREAD_TEST(fault, odd_size)
 {
-    struct child c = { spawn_greedy, 1 << 20, workers };
+    struct child c = {spawn_greedy, 1 << 20, workers};
     check_report(&c, "greedy", 1 << 20);
 }
 
 /* Goal: on its closer's stack it is the child that is named. */
 RT_THREAD_TEST(fault, inline_child)
 {
-    struct child c = { close_greedy, 0, workers };
+    struct child c = {close_greedy, 0, workers};
     check_report(&c, "unnamed", 128 << 10);
 }
 
@@ -126,7 +126,7 @@ static int dereference(void *arg)
 SKT_TEST(fault, other_fault)
 {
     char out[4096];
-    struct child c = { dereference, 0, 2 };
+    struct child c = {dereference, 0, 2};
     int status = skt_in_child(run_child, &c, out, sizeof(out));
     SKT_TRUE(WIFSIGNALED(status));
     SKT_EQ(WTERMSIG(status), SIGSEGV);
@@ -146,7 +146,7 @@ static void run_with_handler(void *arg)
     skua_config config = SKUA_CONFIG_INIT;
     config.workers = c->workers;
     no_core();
-    struct sigaction action = { .sa_handler = own_handler, .sa_flags = SA_ONSTACK };
+    struct sigaction action = {.sa_handler = own_handler, .sa_flags = SA_ONSTACK};
     sigaction(SIGSEGV, &action, NULL);
     (void)skua_run(c->fn, &c->stack_size, &config);
 }
@@ -155,7 +155,7 @@ static void run_with_handler(void *arg)
 SKT_TEST(fault, handed_on)
 {
     char out[4096];
-    struct child c = { close_greedy, 0, 1 };
+    struct child c = {close_greedy, 0, 1};
     int status = skt_in_child(run_with_handler, &c, out, sizeof(out));
     SKT_TRUE(WIFEXITED(status));
     SKT_EQ(WEXITSTATUS(status), 7);
@@ -174,7 +174,8 @@ SKT_TEST(fault, restored)
     sigaction(SIGSEGV, NULL, &after[0]);
     sigaction(SIGBUS, NULL, &after[1]);
     for (int i = 0; i < 2; i++) {
-        SKT_EQ(before[i].sa_flags | 0x04000000, after[i].sa_flags | 0x04000000); /* SA_RESTORER: libc's */
+        SKT_EQ(before[i].sa_flags | 0x04000000,
+               after[i].sa_flags | 0x04000000); /* SA_RESTORER: libc's */
         SKT_TRUE(before[i].sa_handler == after[i].sa_handler);
     }
 }

@@ -40,10 +40,10 @@ static void check_hits(size_t n)
 
 static void cover(void)
 {
-    static const size_t sizes[] = { 1, 2, 3, 17, 1000, N }, grains[] = { 1, 2, 7, 64, N, SIZE_MAX, 0 };
+    static const size_t sizes[] = {1, 2, 3, 17, 1000, N}, grains[] = {1, 2, 7, 64, N, SIZE_MAX, 0};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         for (size_t g = 0; g < sizeof(grains) / sizeof(grains[0]); g++) {
-            struct loop l = { .grain = grains[g] };
+            struct loop l = {.grain = grains[g]};
             SKT_EQ(skua_for(sizes[i], grains[g], hit, &l, SKUA_NEVER), 0);
             check_hits(sizes[i]);
             SKT_BETWEEN(atomic_load(&l.pieces), 1, sizes[i]);
@@ -60,7 +60,7 @@ RT_TEST(for, covers)
 /* Goal: from a plain thread too. */
 RT_THREAD_TEST(for, plain_thread)
 {
-    struct loop l = { .grain = 1 };
+    struct loop l = {.grain = 1};
     SKT_EQ(skua_for(5, 1, hit, &l, SKUA_NEVER), -ESHUTDOWN);
     rt_start(workers);
     cover();
@@ -81,9 +81,9 @@ static int fail_at(size_t begin, size_t end, void *arg)
 /* Goal: the first failure cancels the rest and is what is returned; wherever it happens. */
 RT_TEST(for, failure)
 {
-    static const size_t at[] = { 0, 1, 50, 98, 99 };
+    static const size_t at[] = {0, 1, 50, 98, 99};
     for (size_t i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
-        struct loop l = { .fails_at = at[i] };
+        struct loop l = {.fails_at = at[i]};
         SKT_EQ(skua_for(100, 1, fail_at, &l, SKUA_NEVER), -EIO);
         SKT_EQ(skua_cancelled(), 0);
         SKT_LE(atomic_load(&l.cancelled), 99);
@@ -145,7 +145,7 @@ static int nest(size_t begin, size_t end, void *arg)
 /* Goal: loops nest. */
 RT_TEST(for, nested)
 {
-    struct loop l = { .grain = 3 };
+    struct loop l = {.grain = 3};
     SKT_EQ(skua_for(100, 100, nest, &l, SKUA_NEVER), 0);
     check_hits(100);
 }

@@ -11,7 +11,7 @@ static struct skua_task tasks[PRODUCERS * 64];
 /* Goal: first in, first out, without a bound; empty says so. */
 SKT_TEST(inject, order)
 {
-    struct sk_inject q = { .head = NULL };
+    struct sk_inject q = {.head = NULL};
     SKT_NULL(sk_inject_pop(&q));
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < 100; i++)

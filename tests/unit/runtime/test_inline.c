@@ -106,7 +106,7 @@ static int be_somebody(void *arg)
 RT_TEST(inline, identity)
 {
     skua_scope s;
-    struct identity x = { .parent = skua_self(), .parent_id = skua_id() };
+    struct identity x = {.parent = skua_self(), .parent_id = skua_id()};
     SKT_EQ(skua_local_key(&x.key, NULL), 0);
     SKT_EQ(skua_local_set(x.key, &x), 0);
     SKT_EQ(skua_set_name("parent"), 0);
@@ -156,7 +156,7 @@ static int lend_stack(void *arg)
 RT_TEST(inline, lent_closer_is_cancelled)
 {
     skua_scope s;
-    struct lend x = { .closer_joins = 0 };
+    struct lend x = {.closer_joins = 0};
     open_scope(&s, SKUA_FAIL_FAST);
     SKT_EQ(skua_spawn_opts(&s, lend_stack, &x, NULL, &x.closer), 0);
     SKT_EQ(skua_event_wait(&x.inside, SKUA_NEVER), 0);
@@ -209,7 +209,7 @@ static int fail(void *arg)
 RT_TEST(inline, failure)
 {
     skua_scope s;
-    int waited[3] = { 0 };
+    int waited[3] = {0};
     open_scope(&s, SKUA_FAIL_FAST);
     for (int i = 0; i < 3; i++)
         spawn(&s, wait_until_cancelled, &waited[i]);
@@ -245,7 +245,7 @@ RT_TEST(inline, deep)
 {
     skua_scope s;
     _Atomic(int) reached = 0;
-    struct chain c = { (int)skt_scaled(2000), &reached };
+    struct chain c = {(int)skt_scaled(2000), &reached};
     open_scope(&s, SKUA_FAIL_FAST);
     spawn(&s, go_deeper, &c);
     SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
@@ -258,7 +258,7 @@ struct fib {
 
 static int fib(void *arg)
 {
-    struct fib *f = arg, left = { f->n - 1, 0 }, right = { f->n - 2, 0 };
+    struct fib *f = arg, left = {f->n - 1, 0}, right = {f->n - 2, 0};
     skua_scope s;
     if (f->n < 2) {
         f->result = f->n;
@@ -277,7 +277,7 @@ static int fib(void *arg)
 /* Goal: fork and join, with thieves about and yields in between, computes what it should. */
 RT_TEST(inline, fib)
 {
-    struct fib f = { 18, 0 };
+    struct fib f = {18, 0};
     for (int i = 0; i < 5; i++) {
         SKT_EQ(fib(&f), 0);
         SKT_EQ(f.result, 2584);

@@ -18,7 +18,7 @@ static int pop(struct sk_list *head)
 SKT_TEST(list, order)
 {
     struct sk_list head;
-    struct item items[3] = { { .number = 0 }, { .number = 1 }, { .number = 2 } };
+    struct item items[3] = {{.number = 0}, {.number = 1}, {.number = 2}};
     sk_list_init(&head);
     SKT_TRUE(sk_list_empty(&head));
     SKT_EQ(pop(&head), -1);
@@ -34,7 +34,7 @@ SKT_TEST(list, order)
 SKT_TEST(list, remove)
 {
     struct sk_list head;
-    struct item items[3] = { { .number = 0 }, { .number = 1 }, { .number = 2 } };
+    struct item items[3] = {{.number = 0}, {.number = 1}, {.number = 2}};
     sk_list_init(&head);
     for (int i = 0; i < 3; i++)
         sk_list_push_back(&head, &items[i].link);

@@ -60,7 +60,7 @@ SKT_TEST(lock, waits)
 /* Goal: all bytes zero is unlocked. */
 SKT_TEST(lock, zero_is_free)
 {
-    struct sk_lock fresh = { 0 };
+    struct sk_lock fresh = {0};
     sk_lock(&fresh);
     sk_unlock(&fresh);
     sk_lock(&fresh);

@@ -132,7 +132,7 @@ static uint64_t cpu_of_idle(void)
 SKT_TEST(monitor, rests)
 {
     rt_start(8);
-    SKT_EQ(skua_call(rt_call_body, &(struct rt_body){ ready_and_compute }, SKUA_NEVER), 0);
+    SKT_EQ(skua_call(rt_call_body, &(struct rt_body){ready_and_compute}, SKUA_NEVER), 0);
     RT_UNTIL(cpu_of_idle() < 3000000); /* a tick each millisecond costs more */
     SKT_EQ(skua_stop(SKUA_NEVER), 0);
 }

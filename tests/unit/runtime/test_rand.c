@@ -10,7 +10,7 @@ SKT_TEST(rand, spreads)
 {
     for (uint64_t seed = 0; seed < 20; seed++) {
         struct sk_rand r;
-        unsigned hits[BUCKETS] = { 0 };
+        unsigned hits[BUCKETS] = {0};
         sk_rand_seed(&r, seed);
         for (int i = 0; i < DRAWS; i++)
             hits[sk_rand_next(&r) % BUCKETS]++;

@@ -20,7 +20,7 @@ static int give(void *arg)
 /* Goal: skua_run returns what fn did, success or failure. */
 RT_THREAD_TEST(runtime, run_result)
 {
-    static const int results[] = { 0, 1, INT32_MAX, -1, -EIO, -ECANCELED, INT32_MIN };
+    static const int results[] = {0, 1, INT32_MAX, -1, -EIO, -ECANCELED, INT32_MIN};
     skua_config config = SKUA_CONFIG_INIT;
     config.workers = workers;
     for (size_t i = 0; i < sizeof(results) / sizeof(results[0]); i++) {
@@ -46,8 +46,8 @@ SKT_TEST(runtime, defaults)
 /* Goal: a bad configuration, and no function, are refused before anything starts. */
 SKT_TEST(runtime, bad_config)
 {
-    skua_config bad[5] = { SKUA_CONFIG_INIT, SKUA_CONFIG_INIT, SKUA_CONFIG_INIT, SKUA_CONFIG_INIT,
-                           SKUA_CONFIG_INIT };
+    skua_config bad[5] = {SKUA_CONFIG_INIT, SKUA_CONFIG_INIT, SKUA_CONFIG_INIT, SKUA_CONFIG_INIT,
+                          SKUA_CONFIG_INIT};
     bad[0].workers = 1025;
     bad[1].stack_size = 1000;
     bad[2].stack_size = (size_t)64 << 20;
@@ -329,7 +329,7 @@ static void *call_in_thread(void *arg)
 /* Goal: but skua_call, which stop cancels, returns its coroutine's result. */
 RT_THREAD_TEST(runtime, stop_cancels_calls)
 {
-    struct thread_call calls[3] = { { 0 } };
+    struct thread_call calls[3] = {{0}};
     pthread_t threads[3];
     rt_start(workers);
     for (int i = 0; i < 3; i++) {
@@ -385,7 +385,7 @@ static void *stop_in_thread(void *arg)
 /* Goal: what goes on and what is refused while the runtime stops. */
 RT_THREAD_TEST(runtime, while_stopping)
 {
-    struct inside_stop x = { .begun = 0 };
+    struct inside_stop x = {.begun = 0};
     int rc = 1, second;
     rt_start(workers);
     SKT_EQ(skua_spawn(SKUA_SCOPE_ROOT, act_while_stopping, &x), 0);

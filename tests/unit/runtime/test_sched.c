@@ -131,7 +131,7 @@ static int stop_pair(void *arg)
 RT_TEST(sched, slot_starves_nobody)
 {
     skua_scope s;
-    struct pair p = { .ping = SKUA_EVENT_INIT };
+    struct pair p = {.ping = SKUA_EVENT_INIT};
     open_scope(&s);
     SKT_EQ(skua_spawn(&s, ping, &p), 0);
     SKT_EQ(skua_spawn(&s, pong, &p), 0);
@@ -207,7 +207,7 @@ RT_TEST(sched, calls_count)
 {
     for (int kind = 0; kind < KINDS; kind++) {
         skua_scope s;
-        struct busy b = { .kind = kind };
+        struct busy b = {.kind = kind};
         skua_event_set(&b.set);
         open_scope(&s);
         SKT_EQ(skua_spawn_opts(&s, nothing, NULL, NULL, &b.ended), 0);
@@ -319,7 +319,7 @@ RT_THREAD_TEST(sched, injected)
 {
     atomic_store(&x_tokens, 0);
     rt_start(workers);
-    pthread_t threads[2] = { rt_thread(spawn_from_thread, NULL), rt_thread(spawn_from_thread, NULL) };
+    pthread_t threads[2] = {rt_thread(spawn_from_thread, NULL), rt_thread(spawn_from_thread, NULL)};
     rt_thread_join(threads[0]);
     rt_thread_join(threads[1]);
     RT_UNTIL(atomic_load(&x_tokens) == (int)(2 * skt_scaled(3000)));

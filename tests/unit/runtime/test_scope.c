@@ -54,7 +54,7 @@ static int end_after(void *arg)
 /* Goal: close waits for every child, for few and for more than a queue holds; success is 0. */
 RT_TEST(scope, waits_for_all)
 {
-    static const int counts[] = { 0, 1, 2, 1000, 10000 };
+    static const int counts[] = {0, 1, 2, 1000, 10000};
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
         _Atomic(int) ran = 0;
         skua_scope s;
@@ -85,9 +85,9 @@ RT_TEST(scope, collect)
     skua_event go = SKUA_EVENT_INIT;
     open_scope(&s, SKUA_COLLECT);
     skua_task *first = spawn_task(&s, give, RESULT(-ENOENT));
-    struct after second = { first, -EIO };
+    struct after second = {first, -EIO};
     spawn(&s, end_after, &second);
-    skua_task *third = spawn_task(&s, end_after, &(struct after){ first, 3 });
+    skua_task *third = spawn_task(&s, end_after, &(struct after){first, 3});
     int result = 0;
     SKT_EQ(skua_join(third, &result, SKUA_NEVER), 0);
     SKT_EQ(result, 3);
@@ -137,7 +137,7 @@ RT_TEST(scope, race)
     open_scope(&s, SKUA_RACE);
     skua_task *failed = spawn_task(&s, give, RESULT(-EIO));
     spawn(&s, rt_wait_forever, &waited);
-    spawn(&s, end_after, &(struct after){ failed, 5 });
+    spawn(&s, end_after, &(struct after){failed, 5});
     SKT_EQ(rt_wait_forever(NULL), -ECANCELED);
     SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
     SKT_EQ(waited, -ECANCELED);
@@ -150,7 +150,7 @@ RT_TEST(scope, race_lost_by_all)
     skua_scope s;
     open_scope(&s, SKUA_RACE);
     skua_task *first = spawn_task(&s, give, RESULT(-EIO));
-    spawn(&s, end_after, &(struct after){ first, -ENOENT });
+    spawn(&s, end_after, &(struct after){first, -ENOENT});
     SKT_EQ(skua_scope_close(&s, SKUA_NEVER), -EIO);
     skua_task_unref(first);
 }
@@ -306,7 +306,7 @@ RT_TEST(scope, close_errors)
     spawn(&inner, nest_and_close, &inner);
     SKT_EQ(skua_scope_close(&inner, SKUA_NEVER), 0);
     spawn(&outer, nest_and_close, &outer);
-    struct stranger x = { NULL, SKUA_EVENT_INIT, SKUA_EVENT_INIT };
+    struct stranger x = {NULL, SKUA_EVENT_INIT, SKUA_EVENT_INIT};
     spawn(&outer, open_for_stranger, &x);
     spawn(&outer, try_as_stranger, &x);
     SKT_EQ(skua_scope_close(&outer, SKUA_NEVER), 0);
@@ -385,7 +385,7 @@ static int cancel_self_and_close(void *arg)
 RT_TEST(scope, close_waits_on)
 {
     skua_scope s;
-    struct slow slow = { 0 };
+    struct slow slow = {0};
     open_scope(&s, SKUA_FAIL_FAST);
     skua_task *task = spawn_task(&s, cancel_self_and_close, &slow);
     SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0); /* its own skua_cancel is no failure */
@@ -397,7 +397,7 @@ RT_TEST(scope, close_waits_on)
     SKT_EQ(slow.seen, -ECANCELED);
     skua_task_unref(task);
 
-    slow = (struct slow){ 0 };
+    slow = (struct slow){0};
     SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, skua_in(SKUA_MS(2))), 0);
     spawn(&s, work_on, &slow);
     SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0); /* it cancels nobody either */
@@ -434,7 +434,7 @@ static void run_leaky(void *fn)
  * stack of its own and on its closer's. */
 SKT_TEST(scope, left_open)
 {
-    int (*fns[])(void *) = { leave_open, spawn_leaky };
+    int (*fns[])(void *) = {leave_open, spawn_leaky};
     for (int i = 0; i < 2; i++) {
         char out[2048], address[64];
         int status = skt_in_child(run_leaky, &fns[i], out, sizeof(out));

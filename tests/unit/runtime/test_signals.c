@@ -24,7 +24,7 @@ static bool is_default(int signo)
 /* Goal: the first one cancels the root scope; afterwards the action is the default again. */
 RT_THREAD_TEST(signals, cancel_the_root)
 {
-    static int signos[] = { SIGINT, SIGTERM };
+    static int signos[] = {SIGINT, SIGTERM};
     skua_config config = SKUA_CONFIG_INIT;
     config.workers = workers;
     for (int round = 0; round < 3; round++) {
@@ -43,8 +43,10 @@ static int ignore_first(void *arg)
     SKT_EQ(kill(getpid(), signos[0]), 0);
     skua_event never = SKUA_EVENT_INIT;
     SKT_EQ(skua_event_wait(&never, skua_in(SKUA_MS(50))), -ETIMEDOUT);
-    SKT_EQ(kill(getpid(), signos[1]), 0);
-    SKT_EQ(skua_event_wait(&never, skua_in(RT_PATIENCE_NS)), -ETIMEDOUT);
+    for (int i = 0; i < 200; i++) { /* one that comes while the first is pending is lost */
+        SKT_EQ(kill(getpid(), signos[1]), 0);
+        SKT_EQ(skua_event_wait(&never, skua_in(SKUA_MS(50))), -ETIMEDOUT);
+    }
     return 0;
 }
 
@@ -56,7 +58,7 @@ static void run_two(void *signos)
 /* Goal: the second ends the process, whichever of the two it is. */
 SKT_TEST(signals, second_ends)
 {
-    static int pairs[][2] = { { SIGINT, SIGINT }, { SIGTERM, SIGTERM }, { SIGINT, SIGTERM } };
+    static int pairs[][2] = {{SIGINT, SIGINT}, {SIGTERM, SIGTERM}, {SIGINT, SIGTERM}};
     for (int i = 0; i < 3; i++) {
         char out[512];
         int status = skt_in_child(run_two, pairs[i], out, sizeof(out));
@@ -84,8 +86,8 @@ static int send_and_look(void *arg)
 /* Goal: an action that is not the default one is left alone, during and after. */
 SKT_TEST(signals, others_are_left_alone)
 {
-    struct sigaction own = { .sa_handler = own_handler }, ignore = { .sa_handler = SIG_IGN }, now;
-    struct sigaction usual = { .sa_handler = SIG_DFL };
+    struct sigaction own = {.sa_handler = own_handler}, ignore = {.sa_handler = SIG_IGN}, now;
+    struct sigaction usual = {.sa_handler = SIG_DFL};
     int interrupt = SIGINT, terminate = SIGTERM;
     own_signals = 0;
     SKT_EQ(sigaction(SIGINT, &own, NULL), 0);

@@ -21,8 +21,8 @@ static int sleep_for(void *arg)
 /* Goal: 0 after the time, never before it; any time in the past, and nothing, is a yield. */
 RT_TEST(sleep, lasts)
 {
-    static int64_t lengths[] = { 1, 1000, SKUA_MS(1), SKUA_MS(5), 0, -1, INT64_MIN };
-    static const skua_time past[] = { 0, 1, -1, INT64_MIN };
+    static int64_t lengths[] = {1, 1000, SKUA_MS(1), SKUA_MS(5), 0, -1, INT64_MIN};
+    static const skua_time past[] = {0, 1, -1, INT64_MIN};
     skua_scope s;
     SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
     for (int n = 0; n < 5; n++)
@@ -136,10 +136,10 @@ static void note(void *arg)
 /* Goal: called once, not before its time; in the past, negative ones too, at once. */
 RT_TEST(timer_call, at_its_time)
 {
-    static const int64_t from_now[] = { SKUA_MS(3), 0, -SKUA_S(1) };
-    static const skua_time absolute[] = { 0, -1, INT64_MIN };
+    static const int64_t from_now[] = {SKUA_MS(3), 0, -SKUA_S(1)};
+    static const skua_time absolute[] = {0, -1, INT64_MIN};
     for (int i = 0; i < 6; i++) {
-        struct call c = { .when = i < 3 ? skua_in(from_now[i]) : absolute[i - 3] };
+        struct call c = {.when = i < 3 ? skua_in(from_now[i]) : absolute[i - 3]};
         SKT_EQ(skua_timer_start(&c.timer, c.when, note, &c), 0);
         SKT_EQ(skua_event_wait(&c.done, SKUA_NEVER), 0);
         SKT_GE(c.called, c.when);
@@ -154,7 +154,7 @@ RT_TEST(timer_call, at_its_time)
 /* Goal: stop gives 1 and the function does not run, or 0 and it has or does. */
 RT_TEST(timer_call, stop)
 {
-    struct call c = { .when = 0 };
+    struct call c = {.when = 0};
     SKT_EQ(skua_timer_start(&c.timer, SKUA_NEVER, note, &c), 0);
     SKT_EQ(skua_timer_stop(&c.timer), 1);
     SKT_EQ(skua_timer_stop(&c.timer), 0);
@@ -236,7 +236,7 @@ static void try_to_wait(void *arg)
 
 RT_TEST(timer_call, must_not_wait)
 {
-    struct call c = { .when = 0 };
+    struct call c = {.when = 0};
     SKT_EQ(skua_timer_start(&c.timer, skua_in(1000), try_to_wait, &c), 0);
     SKT_EQ(skua_event_wait(&c.done, SKUA_NEVER), 0);
 }
@@ -275,7 +275,7 @@ static void free_it(void *arg)
 /* Goal: fn may start its timer again, stop others, and free the timer's memory. */
 RT_TEST(timer_call, owns_its_memory)
 {
-    struct restart r = { .left = 50 };
+    struct restart r = {.left = 50};
     skua_event done = SKUA_EVENT_INIT;
     SKT_EQ(skua_timer_start(&r.timer, SKUA_NOW, start_again, &r), 0);
     SKT_EQ(skua_event_wait(&r.done, SKUA_NEVER), 0);
@@ -296,7 +296,7 @@ static int yield_until_called(void *arg)
 RT_TEST(timer_call, not_starved)
 {
     skua_scope s;
-    struct call c = { .when = 0 };
+    struct call c = {.when = 0};
     SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
     for (int i = 0; i < 20; i++)
         SKT_EQ(skua_spawn(&s, yield_until_called, &c), 0);
@@ -307,7 +307,7 @@ RT_TEST(timer_call, not_starved)
 /* Goal: a plain thread starts and stops timers; stop and restart of the runtime drop them. */
 RT_THREAD_TEST(timer_call, plain_thread)
 {
-    struct call c = { .when = skua_in(SKUA_MS(1)) }, left = { .when = 0 };
+    struct call c = {.when = skua_in(SKUA_MS(1))}, left = {.when = 0};
     SKT_EQ(skua_timer_start(&c.timer, c.when, note, &c), -ESHUTDOWN);
     rt_start(workers);
     SKT_EQ(skua_timer_start(&c.timer, c.when, note, &c), 0);

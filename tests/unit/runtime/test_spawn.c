@@ -54,7 +54,7 @@ static int spawn_nested(void *arg)
 RT_TEST(spawn, into_nested_cancelled)
 {
     skua_scope s;
-    struct nested n = { .outer = &s };
+    struct nested n = {.outer = &s};
     SKT_EQ(skua_scope_open(&s, SKUA_COLLECT, SKUA_NEVER), 0);
     SKT_EQ(skua_spawn(&s, spawn_nested, &n), 0);
     SKT_EQ(skua_scope_close(&s, SKUA_NEVER), -ECANCELED);
@@ -66,7 +66,7 @@ RT_TEST(spawn, bad_arguments)
 {
     skua_scope s;
     _Atomic(int) ran = 0;
-    char bytes[4097] = { 0 };
+    char bytes[4097] = {0};
     skua_task_opts o = SKUA_TASK_OPTS_INIT;
     SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
     SKT_EQ(skua_spawn(&s, NULL, NULL), -EINVAL);
@@ -127,7 +127,7 @@ static int check_nothing(void *arg)
 /* Goal: of 0 to 4096 bytes the child gets a copy of its own, aligned for any type. */
 RT_TEST(spawn, copies)
 {
-    static const uint16_t lens[] = { 2, 8, 63, 64, 65, 1000, 4095, 4096 };
+    static const uint16_t lens[] = {2, 8, 63, 64, 65, 1000, 4095, 4096};
     unsigned char *bytes = malloc(COPY_MAX), one = 77;
     skua_scope s;
     int want = 2;
@@ -201,7 +201,7 @@ static int use_stack(void *arg)
 /* Goal: stack_size is what is had, whatever the size, and one after the other. */
 RT_TEST(spawn, stack_size)
 {
-    static size_t sizes[] = { 16 << 10, 128 << 10, 129 << 10, 1 << 20, 8 << 20, 32 << 20 };
+    static size_t sizes[] = {16 << 10, 128 << 10, 129 << 10, 1 << 20, 8 << 20, 32 << 20};
     for (int round = 0; round < 3; round++) {
         skua_scope s;
         SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
@@ -232,7 +232,8 @@ static int grow(void *arg)
         return skua_spawn_copy(t.scope, grow, &t, sizeof(t));
     skua_scope inner;
     SKT_EQ(skua_scope_open(&inner, SKUA_FAIL_FAST, SKUA_NEVER), 0);
-    SKT_EQ(skua_spawn_copy(&inner, grow, &t, sizeof(t)), 0); /* it spawns into t.scope from deeper */
+    SKT_EQ(skua_spawn_copy(&inner, grow, &t, sizeof(t)),
+           0); /* it spawns into t.scope from deeper */
     return skua_scope_close(&inner, SKUA_NEVER);
 }
 
@@ -241,7 +242,7 @@ RT_TEST(spawn, from_inside)
 {
     skua_scope s;
     _Atomic(int) ran = 0;
-    struct tree t = { &s, &ran, 10 };
+    struct tree t = {&s, &ran, 10};
     SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
     SKT_EQ(skua_spawn_copy(&s, grow, &t, sizeof(t)), 0);
     SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
@@ -302,6 +303,41 @@ RT_THREAD_TEST(spawn, root)
     atomic_store(&root.threads, 0);
     rt_run(workers, fill_root);
     SKT_EQ(atomic_load(&root.cancelled), 2);
+}
+
+static int cancel_root(void *arg)
+{
+    skua_event never = SKUA_EVENT_INIT;
+    _Atomic(int) ran = 0;
+    (void)arg;
+    skua_scope_cancel(SKUA_SCOPE_ROOT);
+    SKT_EQ(skua_cancelled(), 1);
+    SKT_EQ(skua_event_wait(&never, SKUA_NEVER), -ECANCELED);
+    SKT_EQ(skua_spawn(SKUA_SCOPE_ROOT, count, &ran), -ECANCELED);
+    SKT_EQ(atomic_load(&ran), 0);
+    return 11;
+}
+
+static void *cancel_root_in_thread(void *arg)
+{
+    skua_scope_cancel(SKUA_SCOPE_ROOT);
+    SKT_EQ(skua_spawn(SKUA_SCOPE_ROOT, count, arg), -ECANCELED);
+    return NULL;
+}
+
+/* Goal: the root is cancelled by anybody; the runtime goes on until it is stopped. */
+RT_THREAD_TEST(spawn, cancelled_root)
+{
+    skua_config config = SKUA_CONFIG_INIT;
+    _Atomic(int) ran = 0;
+    config.workers = workers;
+    SKT_EQ(skua_run(cancel_root, NULL, &config), 11);
+    rt_start(workers);
+    rt_thread_join(rt_thread(cancel_root_in_thread, &ran));
+    SKT_EQ(skua_call(count, &ran, SKUA_NEVER), -ECANCELED);
+    SKT_EQ(skua_workers(), workers);
+    SKT_EQ(skua_stop(SKUA_NEVER), 0);
+    SKT_EQ(atomic_load(&ran), 0);
 }
 
 /* Goal: without a runtime. */

@@ -47,7 +47,7 @@ static void take_many(void)
 {
     enum { MANY = 200 };
     static struct sk_stack *stacks[MANY];
-    struct sk_stack_cache cache = { .head = NULL };
+    struct sk_stack_cache cache = {.head = NULL};
     for (int i = 0; i < MANY; i++) {
         stacks[i] = sk_stack_take(&cache, 0);
         check_stack(stacks[i], sk_stack_default_bytes());
@@ -68,7 +68,7 @@ static void take_many(void)
 /* Goal: every stack has its promise, a guard below it, and nothing in common with another. */
 SKT_TEST(stack, promise_and_guard)
 {
-    static const size_t sizes[] = { 16 << 10, 64 << 10, 128 << 10, 1 << 20 };
+    static const size_t sizes[] = {16 << 10, 64 << 10, 128 << 10, 1 << 20};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         SKT_EQ(sk_stack_start(sizes[i]), 0);
         SKT_EQ(sk_stack_default_bytes(), sizes[i]);
@@ -80,8 +80,8 @@ SKT_TEST(stack, promise_and_guard)
 /* Goal: a size of its own. */
 SKT_TEST(stack, odd_sizes)
 {
-    static const size_t sizes[] = { 129 << 10, 1 << 20, 32 << 20 };
-    struct sk_stack_cache cache = { .head = NULL };
+    static const size_t sizes[] = {129 << 10, 1 << 20, 32 << 20};
+    struct sk_stack_cache cache = {.head = NULL};
     SKT_EQ(sk_stack_start(128 << 10), 0);
     for (int round = 0; round < 3; round++) {
         for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
@@ -99,7 +99,7 @@ SKT_TEST(stack, shared)
 {
     enum { MANY = SK_STACK_CACHE_MAX + 100 };
     static struct sk_stack *stacks[MANY];
-    struct sk_stack_cache one = { .head = NULL }, other = { .head = NULL };
+    struct sk_stack_cache one = {.head = NULL}, other = {.head = NULL};
     SKT_EQ(sk_stack_start(16 << 10), 0);
     for (int i = 0; i < MANY; i++)
         SKT_NOT_NULL(stacks[i] = sk_stack_take(&one, 0));
@@ -121,7 +121,7 @@ SKT_TEST(stack, shared)
 /* Goal: the high-water mark is the lowest page that was touched. */
 SKT_TEST(stack, high_water)
 {
-    struct sk_stack_cache cache = { .head = NULL };
+    struct sk_stack_cache cache = {.head = NULL};
     SKT_EQ(sk_stack_start(128 << 10), 0);
     struct sk_stack *stack = sk_stack_take(&cache, 0);
     const char *fresh = sk_stack_high_water(stack);
@@ -224,7 +224,7 @@ static void run_starved(void *arg)
 RT_THREAD_TEST(stack, none_left)
 {
     char out[4096];
-    struct starved x = { workers };
+    struct starved x = {workers};
     replace();
     int status = skt_in_child(run_starved, &x, out, sizeof(out));
     sk_sys = real;
@@ -236,7 +236,7 @@ RT_THREAD_TEST(stack, none_left)
 /* Goal: a kernel without MADV_GUARD_INSTALL guards by mprotect; never is there no guard. */
 SKT_TEST(stack, guard_by_mprotect)
 {
-    struct sk_stack_cache cache = { .head = NULL };
+    struct sk_stack_cache cache = {.head = NULL};
     replace();
     SKT_EQ(sk_stack_start(64 << 10), 0);
     take_many();

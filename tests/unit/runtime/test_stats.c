@@ -8,7 +8,7 @@
 
 static skua_stats_view total(void)
 {
-    skua_stats_view sum = { .size = 0 };
+    skua_stats_view sum = {.size = 0};
     for (unsigned i = 0; i < skua_workers(); i++) {
         skua_stats_view view = SKUA_STATS_VIEW_INIT;
         SKT_EQ(skua_stats(&view, i), 0);

@@ -105,7 +105,7 @@ RT_TEST(task, no_memory)
     enum { MANY = 100000 };
     skua_scope s;
     skua_event go = SKUA_EVENT_INIT;
-    char bytes[65] = { 0 };
+    char bytes[65] = {0};
     int rc = 0, spawned = 0;
     SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
     sk_mem_fail_after(1);
@@ -114,7 +114,7 @@ RT_TEST(task, no_memory)
     SKT_EQ(rc, -ENOMEM);
     sk_mem_fail_after(1);
     rc = skua_spawn_opts(&s, nothing, NULL,
-                         &(skua_task_opts){ .size = sizeof(skua_task_opts), .name = "named" }, NULL);
+                         &(skua_task_opts){.size = sizeof(skua_task_opts), .name = "named"}, NULL);
     sk_mem_fail_after(0);
     SKT_EQ(rc, -ENOMEM);
     for (rc = 0; rc == 0 && spawned < MANY; spawned++) {

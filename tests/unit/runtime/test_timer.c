@@ -22,7 +22,7 @@ static void note(void *arg, uint64_t word)
 
 static void prepare(uint64_t i)
 {
-    timers[i] = (struct sk_timer){ .fn = note, .arg = &timers[i], .word = i };
+    timers[i] = (struct sk_timer){.fn = note, .arg = &timers[i], .word = i};
 }
 
 /* Goal: timers fire in the order of their times, whatever the order in which they came, and those
@@ -88,7 +88,7 @@ SKT_TEST(timer, first)
 /* Goal: one that never was armed is not there to stop. */
 SKT_TEST(timer, never_armed)
 {
-    struct sk_timer timer = { .fn = note };
+    struct sk_timer timer = {.fn = note};
     SKT_FALSE(sk_timer_disarm(&timer));
 }
 
@@ -102,14 +102,14 @@ static void again(void *arg, uint64_t word)
     memset(timer, 0xAB, sizeof(*timer));
     if (again_left-- == 0)
         return;
-    *timer = (struct sk_timer){ .fn = again, .arg = timer, .word = word };
+    *timer = (struct sk_timer){.fn = again, .arg = timer, .word = word};
     SKT_EQ(sk_timer_arm(&again_heap, timer, (skua_time)word), 0);
 }
 
 /* Goal: a timer that fires is not touched once its function was called. */
 SKT_TEST(timer, rearms_itself)
 {
-    struct sk_timer timer = { .fn = again, .arg = &timer, .word = 7 };
+    struct sk_timer timer = {.fn = again, .arg = &timer, .word = 7};
     sk_timer_heap_init(&again_heap);
     again_left = 5;
     SKT_EQ(sk_timer_arm(&again_heap, &timer, 7), 0);
@@ -174,7 +174,7 @@ SKT_TEST(timer, stop_against_fire)
             atomic_store(&x_outcome[i], 0);
         pthread_t thread = rt_thread(stop_all, NULL);
         for (uint64_t i = 0; i < MANY; i++) {
-            timers[i] = (struct sk_timer){ .fn = note_race, .word = i };
+            timers[i] = (struct sk_timer){.fn = note_race, .word = i};
             SKT_EQ(sk_timer_arm(&race_heap, &timers[i], 0), 0);
             atomic_store(&x_armed, i + 1);
             if (i % 4 == 3)

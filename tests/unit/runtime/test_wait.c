@@ -133,7 +133,7 @@ static void wait_rounds(void)
         atomic_store(&race.x_round, round);
         bool abandoned = round % 5 == 0 && sk_wait_abandon(&w);
         rc = abandoned ? -ECANCELED : sk_wait_park(&w);
-        RT_UNTIL(atomic_load(&race.x_turn) == WAKERS);
+        RT_SPIN_UNTIL(atomic_load(&race.x_turn) == WAKERS || (sched_yield(), false));
         SKT_EQ(atomic_load(&race.x_won), rc == 0);
         if (!abandoned)
             SKT_TRUE(rc == 0 || (rc == -ETIMEDOUT && dl != SKUA_NEVER));

@@ -102,8 +102,8 @@ static int use_batches(void *arg)
 /* Goal: the shortest and the longest batch and slice. */
 RT_THREAD_TEST(worker, batches)
 {
-    static const unsigned batches[] = { 1, 2, 65536 };
-    static const int64_t slices[] = { SKUA_US(10), SKUA_US(200), SKUA_S(1) };
+    static const unsigned batches[] = {1, 2, 65536};
+    static const int64_t slices[] = {SKUA_US(10), SKUA_US(200), SKUA_S(1)};
     for (int i = 0; i < 9; i++) {
         skua_config config = SKUA_CONFIG_INIT;
         _Atomic(int) count = 0;

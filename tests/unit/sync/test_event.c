@@ -85,7 +85,7 @@ RT_TEST(event, wakes_all)
 {
     enum { THREADS = 3, MANY = 300 };
     skua_scope s;
-    struct crowd c = { .event = SKUA_EVENT_INIT };
+    struct crowd c = {.event = SKUA_EVENT_INIT};
     pthread_t threads[THREADS];
     open_scope(&s);
     for (int i = 0; i < THREADS; i++)
@@ -107,7 +107,7 @@ RT_TEST(event, rounds)
 {
     for (int round = 0; round < 20; round++) {
         skua_scope s;
-        struct crowd c = { .event = SKUA_EVENT_INIT };
+        struct crowd c = {.event = SKUA_EVENT_INIT};
         open_scope(&s);
         for (int i = 0; i < 70; i++)
             SKT_EQ(skua_spawn(&s, wait_in_crowd, &c), 0);
@@ -141,7 +141,7 @@ static int wait_exactly(void *arg)
 static void two_rounds(void)
 {
     skua_scope s;
-    struct exact x = { .waiting = 0 };
+    struct exact x = {.waiting = 0};
     open_scope(&s);
     for (int i = 0; i < 100; i++)
         SKT_EQ(skua_spawn(&s, wait_exactly, &x), 0);
@@ -173,7 +173,7 @@ static int wait_cancelled(void *arg)
 RT_TEST(event, cancelled)
 {
     skua_scope s, stay;
-    struct crowd c = { .event = SKUA_EVENT_INIT };
+    struct crowd c = {.event = SKUA_EVENT_INIT};
     open_scope(&stay);
     for (int i = 0; i < 20; i++)
         SKT_EQ(skua_spawn(&stay, wait_in_crowd, &c), 0);
@@ -249,7 +249,7 @@ static void *ping_in_thread(void *arg)
 /* Goal: a coroutine and a plain thread wake each other, and no wake is lost. */
 RT_THREAD_TEST(event, thread_and_coroutine)
 {
-    skua_event pair[2] = { SKUA_EVENT_INIT, SKUA_EVENT_INIT };
+    skua_event pair[2] = {SKUA_EVENT_INIT, SKUA_EVENT_INIT};
     rt_start(workers);
     pthread_t thread = rt_thread(ping_in_thread, pair);
     SKT_EQ(skua_call(hand_over, pair, SKUA_NEVER), 0);

@@ -117,7 +117,7 @@ static void *lock_often_in_thread(void *arg)
 RT_TEST(mutex, excludes)
 {
     enum { COROUTINES = 30, THREADS = 2 };
-    struct shared x = { .rounds = skt_scaled(300) };
+    struct shared x = {.rounds = skt_scaled(300)};
     pthread_t threads[THREADS];
     skua_scope s;
     open_scope(&s);
@@ -151,12 +151,12 @@ static int note_turn(void *arg)
 /* Goal: it is handed over in order of arrival: nobody starves. */
 static void hand_over(void)
 {
-    struct order o = { .count = 0 };
+    struct order o = {.count = 0};
     skua_scope s;
     SKT_EQ(skua_mutex_lock(&o.mutex, SKUA_NEVER), 0);
     open_scope(&s);
     for (intptr_t i = 0; i < 20; i++) {
-        intptr_t arg[2] = { (intptr_t)&o, i };
+        intptr_t arg[2] = {(intptr_t)&o, i};
         SKT_EQ(skua_spawn_copy(&s, note_turn, arg, sizeof(arg)), 0);
         SKT_EQ(skua_scope_close(&s, skua_in(SKUA_US(500))), -EBUSY); /* it waits now */
     }
@@ -180,10 +180,13 @@ static int lock_cancelled(void *m)
     return -ECANCELED;
 }
 
+static _Atomic(int) x_gave_up;
+
 static int lock_and_give_up(void *m)
 {
     SKT_EQ(skua_mutex_lock(m, skua_in(SKUA_US(300))), -ETIMEDOUT);
     SKT_EQ(skua_mutex_unlock(m), -EPERM);
+    atomic_fetch_add(&x_gave_up, 1);
     return 0;
 }
 
@@ -199,6 +202,7 @@ RT_TEST(mutex, left_waits)
 {
     skua_mutex m = SKUA_MUTEX_INIT;
     skua_scope cancelled, stay;
+    atomic_store(&x_gave_up, 0);
     SKT_EQ(skua_mutex_lock(&m, SKUA_NEVER), 0);
     open_scope(&stay);
     open_scope(&cancelled);
@@ -211,8 +215,7 @@ RT_TEST(mutex, left_waits)
     skua_scope_cancel(&cancelled);
     SKT_EQ(skua_scope_close(&cancelled, SKUA_NEVER), -ECANCELED);
     SKT_EQ(skua_scope_close(&stay, skua_in(SKUA_MS(1))), -EBUSY);
-    /* All that give up have tried by the time that it comes free. */
-    SKT_EQ(skua_sleep(SKUA_MS(20)), 0);
+    RT_UNTIL(atomic_load(&x_gave_up) == 10);
     SKT_EQ(skua_mutex_unlock(&m), 0);
     SKT_EQ(skua_scope_close(&stay, SKUA_NEVER), 0);
     SKT_EQ(skua_mutex_trylock(&m), 0);
@@ -246,7 +249,7 @@ static int lock_for_a_moment(void *arg)
 /* Goal: deadline against hand-over: never lost, never held by one who was told that he does not. */
 RT_TEST(mutex, deadline_race)
 {
-    struct race r = { .held = 0 };
+    struct race r = {.held = 0};
     skua_scope s;
     open_scope(&s);
     for (int i = 0; i < 20; i++)

@@ -28,8 +28,8 @@ static bool is_readied(int i)
 /* Goal: first come, first served; those whose wait is over already are passed over. */
 SKT_TEST(queue, claims_in_order)
 {
-    struct sk_queue q = { .list = { NULL, NULL } };
-    struct sk_queue_woken woken = { .first = NULL };
+    struct sk_queue q = {.list = {NULL, NULL}};
+    struct sk_queue_woken woken = {.first = NULL};
     SKT_TRUE(sk_queue_is_empty(&q));
     SKT_NULL(sk_queue_claim(&q, &woken));
     for (int i = 0; i < 4; i++)
@@ -51,8 +51,8 @@ SKT_TEST(queue, claims_in_order)
 /* Goal: one that still registers is claimed, and not readied: it has not gone to sleep. */
 SKT_TEST(queue, claims_early)
 {
-    struct sk_queue q = { .list = { NULL, NULL } };
-    struct sk_queue_woken woken = { .first = NULL };
+    struct sk_queue q = {.list = {NULL, NULL}};
+    struct sk_queue_woken woken = {.first = NULL};
     sk_queue_push(&q, sleeper(0, 9));
     atomic_store(&tasks[0].x_wait, waits[0].ticket);
     SKT_PTR_EQ(sk_queue_claim(&q, &woken), &tasks[0]);
@@ -65,8 +65,8 @@ SKT_TEST(queue, claims_early)
 /* Goal: all at once, each once. */
 SKT_TEST(queue, claims_all)
 {
-    struct sk_queue q = { .list = { NULL, NULL } };
-    struct sk_queue_woken woken = { .first = NULL };
+    struct sk_queue q = {.list = {NULL, NULL}};
+    struct sk_queue_woken woken = {.first = NULL};
     for (int i = 0; i < N; i++)
         sk_queue_push(&q, sleeper(i, 1));
     SKT_EQ(sk_wait_claim(&tasks[7], waits[7].ticket, SK_WAIT_TIMEDOUT), SK_WAIT_WON);
@@ -86,8 +86,8 @@ SKT_TEST(queue, claims_all)
 /* Goal: who leaves early takes itself out, and the bit that says that some wait with the last one. */
 SKT_TEST(queue, leaves)
 {
-    struct sk_queue q = { .list = { NULL, NULL } };
-    struct sk_queue_woken woken = { .first = NULL };
+    struct sk_queue q = {.list = {NULL, NULL}};
+    struct sk_queue_woken woken = {.first = NULL};
     enum { STATE = 12 };
     _Atomic(uint64_t) word = STATE | SK_QUEUE_WAITERS;
     for (int i = 0; i < 3; i++)

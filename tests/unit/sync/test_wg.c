@@ -106,7 +106,7 @@ RT_TEST(wg, wakes_all)
 {
     for (int round = 0; round < 5; round++) {
         skua_scope s;
-        struct group g = { .all = 100 };
+        struct group g = {.all = 100};
         open_scope(&s);
         SKT_EQ(skua_wg_add(&g.wg, g.all), 0);
         pthread_t thread = rt_thread(wait_in_thread, &g);
@@ -162,7 +162,7 @@ static int wait_twice(void *arg)
 static void two_rounds(void)
 {
     skua_scope s;
-    struct exact x = { .waiting = 0 };
+    struct exact x = {.waiting = 0};
     open_scope(&s);
     SKT_EQ(skua_wg_add(&x.wg, 1), 0);
     for (int i = 0; i < 70; i++)
@@ -232,7 +232,7 @@ static void *count_down(void *arg)
 /* Goal: many threads count, one coroutine waits. */
 RT_THREAD_TEST(wg, counted_by_threads)
 {
-    struct group g = { .all = 0 };
+    struct group g = {.all = 0};
     pthread_t threads[3];
     rt_start(workers);
     SKT_EQ(skua_wg_add(&g.wg, 3), 0);
