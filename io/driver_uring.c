@@ -296,7 +296,11 @@ void sk_driver_wait(struct sk_driver *d, skua_time until)
 {
     if (sk_driver_has_mail(d) || sk_ring_ready(&d->ring) > 0)
         return;
+    uint64_t before = sk_load_relaxed(&d->counts->x_completions);
     arm_wake(d);
+    if (sk_unlikely(sk_load_relaxed(&d->counts->x_completions) != before ||
+                    (d->turns != NULL && d->limited < LIMITED_MOST)))
+        return; /* room was made by taking completions out: their tasks are ready */
     count(&d->counts->x_sleeps, 1);
     enter(d, 1, until);
 }

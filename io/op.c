@@ -306,14 +306,24 @@ static int wait_until_ready(const struct sk_op *op, skua_time dl)
     return (int)sk_op_run(&poll, dl);
 }
 
+/* TCP goes on with a connect that was cancelled: the second one finds it under way, or done. */
+static int second_result(const struct sk_op *op, int rc)
+{
+    if (op->kind != SK_OP_CONNECT)
+        return rc;
+    return rc == -EALREADY ? -EINPROGRESS : rc == -EISCONN ? 0 : rc;
+}
+
 ssize_t sk_op_run(struct sk_op *op, skua_time dl)
 {
     for (;;) {
         int rc = try(op, dl);
         if (sk_likely(rc > TRY_AGAIN))
-            return rc;
-        if (rc == TRY_AGAIN)
+            return sk_unlikely(op->tried) ? second_result(op, rc) : rc;
+        if (rc == TRY_AGAIN) {
+            op->tried = true;
             continue;
+        }
         if (ready_events[op->kind] == 0 || (has_msg_flags(op) && (op->flags & MSG_DONTWAIT) != 0))
             return -EAGAIN;
         rc = wait_until_ready(op, dl);

@@ -110,6 +110,7 @@ struct sk_op {
     /* io/fd.c, under the lock of its list. */
     bool in_window;      /* entered while close(2) ran */
     bool is_moved;       /* ended only because its number was being closed: to be tried again */
+    bool tried;          /* it was tried before: a connect may be under way already */
     bool is_bound;       /* has been in the list: tried again, it must find the same generation */
     uint32_t generation; /* of the entry, when it first entered */
 
@@ -133,6 +134,7 @@ static inline void sk_op_init(struct sk_op *op, enum sk_op_kind kind, int fd, co
     op->kind = (uint8_t)kind;
     op->is_limited = false;
     op->is_bound = false;
+    op->tried = false;
 }
 
 /* Coroutine or plain thread. Carries the operation out and waits for it until dl: what the kernel

@@ -23,6 +23,7 @@
 
 enum {
     CQ_FACTOR = 4,   /* room for completions per submission entry; what overflows is not lost */
+    CQ_MOST = 65536, /* the kernel's bound */
     RING_BURST = 20, /* what one enter delivers at most: the kernel's IO_LOCAL_TW_DEFAULT_MAX */
     ENTRIES_MIN = 4,
     MEMLOCK_PATIENCE_MS = 1000, /* the kernel returns the charge of a closed ring late */
@@ -58,7 +59,7 @@ static int setup(struct sk_ring *r, uint32_t entries, unsigned level)
     struct io_uring_params params;
     memset(&params, 0, sizeof(params));
     params.flags = levels[level].flags | IORING_SETUP_CQSIZE;
-    params.cq_entries = entries * CQ_FACTOR;
+    params.cq_entries = entries > CQ_MOST / CQ_FACTOR ? CQ_MOST : entries * CQ_FACTOR;
     int rc = io_uring_queue_init_params(entries, &r->uring, &params);
     if (rc < 0)
         return rc;

@@ -19,6 +19,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
 #include "runtime/current.h"
+#include "runtime/scope.h"
 
 #define DRAIN_DEFAULT_NS   SKUA_S(5)
 #define SHORTAGE_PAUSE_NS  SKUA_MS(100) /* one may come free anywhere in the system */
@@ -32,6 +33,7 @@ struct serve {
     void *arg;
     unsigned max_conns; /* 0: no limit */
     int listen_fd;
+    uint32_t generation; /* of listen_fd */
     skua_time dl;
     skua_scope conns;
     skua_event freed;
@@ -177,11 +179,27 @@ static int start_conn(struct serve *s, int fd)
     }
 }
 
+/* An accept that need not wait does not look at the end: a backlog that never runs empty must not
+ * keep the service going. */
+static int check_end(const struct serve *s)
+{
+    uint32_t generation;
+    if (sk_fd_generation(s->listen_fd, &generation) < 0 || generation != s->generation)
+        return -ECANCELED; /* closed; the number may be another listener's by now */
+    if (s->dl != SKUA_NOW && s->dl <= sk_clock_now())
+        return -ETIMEDOUT;
+    if (!skua_cancelled())
+        return 0;
+    return skua_yield() < 0 ? -ECANCELED : -ETIMEDOUT; /* or the deadline of a scope has passed */
+}
+
 static int accept_all(struct serve *s)
 {
     int rc = 0;
     for (unsigned in_a_row = 0; rc >= 0;) {
-        rc = wait_for_place(s);
+        rc = check_end(s);
+        if (rc == 0)
+            rc = wait_for_place(s);
         if (rc < 0)
             break;
         rc = skua_accept(s->listen_fd, NULL, NULL, s->dl);
@@ -216,11 +234,9 @@ static void drain(struct serve *s, int64_t drain_ns)
 
 static int serve_here(struct serve *s, int64_t drain_ns)
 {
-    int before = skua_shield(1);
-    if (before < 0)
-        return before;
-    int rc = skua_scope_open(&s->conns, SKUA_COLLECT, SKUA_NEVER);
-    skua_shield(before);
+    int rc = sk_fd_generation(s->listen_fd, &s->generation);
+    if (rc == 0)
+        rc = sk_scope_open_apart(&s->conns, SKUA_COLLECT);
     if (rc < 0)
         return rc;
     rc = accept_all(s);

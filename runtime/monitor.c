@@ -76,8 +76,10 @@ static bool look_at_slot(struct sk_worker *w, struct seen_worker *seen, bool *ag
 
 static bool look_at_inject(bool *aged)
 {
+    sk_lock(&sk_runtime.inject.lock);
     const struct skua_task *head =
         sk_inject_len(&sk_runtime.inject) != 0 ? sk_runtime.inject.head : NULL;
+    sk_unlock(&sk_runtime.inject.lock);
     monitor.inject_ticks =
         head != NULL && head == monitor.inject_head ? monitor.inject_ticks + 1 : 0;
     monitor.inject_head = head;

@@ -273,20 +273,25 @@ static void end_wait(struct skua_task *proxy)
         sk_wait_wake(proxy, word, SK_WAIT_SHUTDOWN);
 }
 
-/* Threads inside sk_current_acquire or sk_runtime_hold are gone in a moment: what they wait for was
- * ended. */
-static void await_no_users(void)
+/* Threads inside sk_current_acquire or sk_runtime_hold are gone in a moment, unless the worker that
+ * is to end their operation computes: then at `until` it is -ETIMEDOUT. */
+static int await_no_users(skua_time until)
 {
-    for (unsigned spins = 0; sk_load_seq_cst(&sk_runtime.x_users) != 0; spins++)
+    for (unsigned spins = 0; sk_load_seq_cst(&sk_runtime.x_users) != 0; spins++) {
+        if (until != SKUA_NEVER && sk_clock_now() >= until)
+            return -ETIMEDOUT;
         sk_lock_relax(spins);
+    }
+    return 0;
 }
 
 /* Plain threads may start no wait any more; those that wait are woken, and leave the runtime
  * alone. */
-static void send_threads_away(void)
+static int send_threads_away(skua_time dl)
 {
     sk_task_each_proxy(end_wait);
-    await_no_users();
+    skua_time least = skua_in(GRACE_NS);
+    return await_no_users(dl > least ? dl : least);
 }
 
 static int end_coroutines(skua_time dl)
@@ -329,14 +334,13 @@ int skua_stop(skua_time dl)
         return rc;
     if (!sk_cas_seq_cst(&sk_runtime.x_state, &running, (uint32_t)SK_RUNTIME_STOPPING))
         return running == SK_RUNTIME_DEAD ? -EOWNERDEAD : -ESHUTDOWN;
-    send_threads_away();
-    if (end_coroutines(dl) < 0) {
+    if (send_threads_away(dl) < 0 || end_coroutines(dl) < 0) {
         report_left();
         sk_store_seq_cst(&sk_runtime.x_state, (uint32_t)SK_RUNTIME_RUNNING);
         return -ETIMEDOUT;
     }
     sk_store_seq_cst(&sk_runtime.x_state, (uint32_t)SK_RUNTIME_ENDING);
-    await_no_users();
+    (void)await_no_users(SKUA_NEVER); /* those only wake: no worker computes any more */
     tear_down();
     sk_store_seq_cst(&sk_runtime.x_state, (uint32_t)SK_RUNTIME_NONE);
     return 0;

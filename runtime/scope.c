@@ -96,7 +96,7 @@ void sk_scope_child_ended(struct sk_scope *s, int result, bool cancelled)
 
 /* ---- opening and spawning ---- */
 
-int skua_scope_open(skua_scope *scope, unsigned flags, skua_time deadline)
+static inline int open_scope(skua_scope *scope, unsigned flags, skua_time deadline, bool apart)
 {
     struct sk_worker *w = sk_current_worker();
     struct sk_scope *s = sk_scope_of(scope);
@@ -110,7 +110,7 @@ int skua_scope_open(skua_scope *scope, unsigned flags, skua_time deadline)
     int16_t depth = outer != NULL ? outer->depth : 0;
     s->opener = opener;
     s->outer = outer;
-    s->barrier = sk_load_relaxed(&opener->x_shield) == depth;
+    s->barrier = apart || sk_load_relaxed(&opener->x_shield) == depth;
     s->deadline = !s->barrier && parent->deadline < deadline ? parent->deadline : deadline;
     s->own = 0;
     s->mode = (uint8_t)flags;
@@ -121,6 +121,16 @@ int skua_scope_open(skua_scope *scope, unsigned flags, skua_time deadline)
     sk_store_relaxed(&s->lock.x_held, 0u);
     opener->scopes = s;
     return 0;
+}
+
+int skua_scope_open(skua_scope *scope, unsigned flags, skua_time deadline)
+{
+    return open_scope(scope, flags, deadline, false);
+}
+
+int sk_scope_open_apart(skua_scope *scope, unsigned flags)
+{
+    return open_scope(scope, flags, SKUA_NEVER, true);
 }
 
 static void fill(struct skua_task *child, struct sk_scope *s, int (*fn)(void *), void *arg,
@@ -326,8 +336,7 @@ static bool is_plain(const struct skua_task *child, int result, const struct sk_
 static struct sk_worker *run_inline(struct sk_worker *w, struct sk_scope *s,
                                     struct skua_task *closer, struct skua_task *child)
 {
-    sk_store_relaxed(&child->x_state, (uint8_t)SK_TASK_RUNNING);
-    child->stack = closer->stack;
+    sk_task_start(child, closer->stack);
     w->current = child;
     sk_count(w->counts.x_inline_runs);
     sk_count(w->counts.x_dispatches);
@@ -440,6 +449,8 @@ static void forget(struct sk_scope *s, struct skua_task *self)
 {
     sk_cancel_unlink_scope(s);
     self->scopes = s->outer;
+    if (sk_unlikely(sk_scope_is_cancelled(s)) && s->outer == NULL)
+        sk_and_acq_rel(&self->x_cancel, (uint8_t)~SK_CANCEL_OWN);
     int16_t depth = s->outer != NULL ? s->outer->depth : 0;
     if (sk_unlikely(sk_load_relaxed(&self->x_shield) > depth))
         sk_store_relaxed(&self->x_shield, depth);

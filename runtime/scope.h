@@ -75,6 +75,9 @@ static inline struct sk_scope *sk_scope_of(skua_scope *s)
     return (struct sk_scope *)(void *)s;
 }
 
+/* Coroutine only. skua_scope_open without a deadline, and as if inside a shield: neither cancellation
+ * nor deadlines from outside reach into it; the opener's own waits go on to see both. */
+int sk_scope_open_apart(skua_scope *scope, unsigned flags);
 /* The root scope is opened by nobody. */
 void sk_scope_init_root(struct sk_scope *s);
 /* The scope around s; NULL: s is the root. */

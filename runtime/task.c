@@ -235,15 +235,7 @@ void sk_task_each_proxy(void (*fn)(struct skua_task *proxy))
 
 static noreturn void task_main(struct sk_worker *w);
 
-/* The task goes from NEW to RUNNING. */
-static void start(struct skua_task *task, struct sk_stack *stack)
-{
-    task->stack = stack;
-    sk_store_relaxed(&task->x_state, (uint8_t)SK_TASK_RUNNING);
-}
-
-/* While one task waits for a stack, spawning says -ENOMEM. */
-static void note_starving(struct skua_task *task, bool starves)
+void sk_task_note_starving(struct skua_task *task, bool starves)
 {
     if (((task->flags & SK_TASK_STARVING) != 0) == starves)
         return;
@@ -256,13 +248,11 @@ bool sk_task_place(struct sk_worker *w, struct skua_task *task)
     size_t promised = (size_t)(uintptr_t)task->sp;
     struct sk_stack *stack = sk_stack_take(&w->stacks, promised);
     if (sk_unlikely(stack == NULL)) {
-        note_starving(task, true);
+        sk_task_note_starving(task, true);
         sk_inject_push(&sk_runtime.starved, task);
         return false;
     }
-    if (sk_unlikely((task->flags & SK_TASK_STARVING) != 0))
-        note_starving(task, false);
-    start(task, stack);
+    sk_task_start(task, stack);
     task->sp = sk_arch_prepare(stack->top, task_main);
     return true;
 }
@@ -285,7 +275,7 @@ static noreturn void task_main(struct sk_worker *w)
         if (next == NULL || sk_load_relaxed(&next->x_state) != SK_TASK_NEW || next->sp != NULL ||
             !sk_stack_is_default(stack))
             sk_sched_leave(w, next, stack);
-        start(next, stack);
+        sk_task_start(next, stack);
         w->current = next;
     }
 }

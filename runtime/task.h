@@ -22,6 +22,7 @@
 
 #include <skua/task.h>
 
+#include "runtime/base/assert.h"
 #include "runtime/base/atomic.h"
 #include "runtime/base/list.h"
 #include "runtime/base/lock.h"
@@ -100,6 +101,18 @@ struct skua_task *sk_task_new_slow(struct sk_worker *w);
 void sk_task_free(struct sk_worker *w, struct skua_task *task);
 /* Unique among all tasks of the process; never 0. */
 uint64_t sk_task_id(struct skua_task *task);
+
+/* While one task waits for a stack, spawning says -ENOMEM. */
+void sk_task_note_starving(struct skua_task *task, bool starves);
+
+/* Owner only. From NEW to RUNNING, on a stack of its own or on its closer's. */
+static inline void sk_task_start(struct skua_task *task, struct sk_stack *stack)
+{
+    if (sk_unlikely((task->flags & SK_TASK_STARVING) != 0))
+        sk_task_note_starving(task, false);
+    task->stack = stack;
+    sk_store_relaxed(&task->x_state, (uint8_t)SK_TASK_RUNNING);
+}
 
 /* Owner only. Gives a new task a stack; false: there is none, and the task waits for one in
  * sk_runtime.starved. */

@@ -57,13 +57,68 @@ static int meet_on_all(void *arg)
     return 0;
 }
 
-/* Goal: an entry goes to one of them. Fails when sk_deque_take reads top before it stores bottom, and
- * when it takes the last entry without the CAS (both tried). */
+/* Goal: an entry goes to one of them. Fails when sk_deque_take takes the last entry without its CAS
+ * (tried). */
 SKT_TEST(bugs, crossbeam_cve_2021_32810_task_popped_twice)
 {
     uint64_t n = skt_scaled(3000000);
     st_run(meet_on_all, &n, 3);
     st_run(meet_on_all, &n, 8);
+}
+
+/* ---- crossbeam#85: many thieves and the dispatcher at the other end. */
+
+enum { FLOCK = 512 };
+
+struct flock {
+    _Atomic(uint8_t) *x_seen;
+    uint64_t n;
+};
+
+static struct flock flock;
+
+static int count_bird(void *arg)
+{
+    SKT_EQ(atomic_fetch_add(&flock.x_seen[(uintptr_t)arg], 1), 0);
+    return 0;
+}
+
+/* Spawns, and dispatches a few by itself; the others steal as fast as they can. */
+static int let_steal(void *arg)
+{
+    uint64_t next = 0;
+    (void)arg;
+    while (next < flock.n) {
+        skua_scope s;
+        SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
+        for (unsigned i = 0; i < FLOCK && next < flock.n; i++, next++) {
+            SKT_EQ(skua_spawn(&s, count_bird, (void *)(uintptr_t)next), 0);
+            if (i % 8 == 0)
+                SKT_EQ(skua_yield(), 0);
+        }
+        while (skua_scope_close(&s, SKUA_NOW) == -EBUSY) /* runs none of them inline */
+            SKT_EQ(skua_yield(), 0);
+    }
+    return 0;
+}
+
+static void let_steal_with(unsigned workers)
+{
+    flock = (struct flock){NULL, skt_scaled(3000000)};
+    flock.x_seen = calloc(flock.n, sizeof(*flock.x_seen));
+    SKT_NOT_NULL(flock.x_seen);
+    st_run(let_steal, NULL, workers);
+    for (uint64_t i = 0; i < flock.n; i++)
+        SKT_EQ(atomic_load(&flock.x_seen[i]), 1);
+    free((void *)flock.x_seen);
+}
+
+/* Goal: what is stolen is stolen once, and not dispatched as well. Fails when a thief moves top by a
+ * plain store, and when the dispatcher does (both tried). */
+SKT_TEST(bugs, crossbeam_85_entry_stolen_twice)
+{
+    let_steal_with(2);
+    let_steal_with(8);
 }
 
 /* ---- nim-taskpools#52: a thief sees an entry but not what was written before the push. */
@@ -188,7 +243,10 @@ static int play(void *arg)
     const struct side *side = arg;
     struct pingpong *game = side->game;
     while (!atomic_load(&game->x_over)) {
-        SKT_EQ(skua_event_wait(&game->events[side->index], SKUA_NEVER), 0);
+        int rc = skua_event_wait(&game->events[side->index], SKUA_NEVER);
+        if (rc == -ECANCELED && atomic_load(&game->x_over))
+            break; /* by stop */
+        SKT_EQ(rc, 0);
         skua_event_clear(&game->events[side->index]);
         if (++game->passes > PASSES_MAX)
             SKT_FAIL("after %d passes the victim had %u turns", PASSES_MAX, game->x_turns);
@@ -263,8 +321,8 @@ static int play_beside_all(void *arg)
     return 0;
 }
 
-/* Goal: the victim's wait is bounded in passes, whatever it waits for. Fails when the run of the slot
- * has no bound and its tasks do not count against the batch. */
+/* Goal: the victim's wait is bounded in passes, whatever it waits for. Fails when what was woken
+ * always goes before what has yielded (SK_SCHED_QUEUE_TURN; tried). */
 SKT_TEST(bugs, tokio_2349_lifo_slot_starvation)
 {
     st_run(play_beside_all, NULL, 1);

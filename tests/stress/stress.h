@@ -41,14 +41,16 @@ static inline skua_time st_patience(void)
     return skua_in(SKUA_S(ST_PATIENCE_S));
 }
 
+enum { ST_SPINS = 2000 }; /* some tens of microseconds: what comes soon is seen at once */
+
 /* A hog waits: holds its worker, and lets no coroutine run there, until *x >= want. */
 static inline void st_hog_until(_Atomic(uint32_t) *x, uint32_t want, const char *what)
 {
-    skua_time end = st_patience();
-    for (unsigned i = 1; atomic_load(x) < want; i++) {
-        if (i % 64 == 0)
-            usleep(20); /* the kernel has others to run */
-        if (i % 1024 == 0 && skua_now() > end)
+    for (unsigned i = 0; i < ST_SPINS && atomic_load(x) < want; i++)
+        __builtin_ia32_pause();
+    for (skua_time end = st_patience(); atomic_load(x) < want;) {
+        usleep(20); /* the kernel has others to run */
+        if (skua_now() > end)
             SKT_FAIL("%s: still %u, not %u, after %d s", what, atomic_load(x), want, ST_PATIENCE_S);
     }
 }

@@ -154,8 +154,8 @@ static void count_with(unsigned workers)
     free((void *)x_seen);
 }
 
-/* Goal: no task is lost and none runs twice, in any of the ways in which it becomes READY.
- * Fails when the deque's pop moves top by a plain store, and when a thief does (both tried). */
+/* Goal: no task is lost and none runs twice, in any of the ways in which it becomes READY. Fails when
+ * the dispatcher moves the deque's top by a plain store (tried). */
 SKT_TEST(stress, tokens_on_one_worker)
 {
     count_with(1);

@@ -9,6 +9,7 @@
 
 #include <skua/skua.h>
 
+#include "runtime/wait.h"
 #include "tests/support/skt.h"
 
 /* How long a test waits for what must happen; no test is quick or slow by it unless it fails. */
@@ -84,6 +85,17 @@ static inline void rt_pause(void)
         poll(NULL, 0, 1);
 }
 
+/* Runs body as a coroutine of a runtime in which nobody allocates meanwhile: for
+ * sk_mem_fail_after. */
+static inline void rt_run_quietly(unsigned workers, void (*body)(void))
+{
+    struct rt_body nothing = {rt_pause}, arg = {body};
+    rt_start(workers);
+    SKT_EQ(skua_call(rt_call_body, &nothing, SKUA_NEVER), 0); /* this thread has its proxy now */
+    SKT_EQ(skua_call(rt_call_body, &arg, SKUA_NEVER), 0);
+    SKT_EQ(skua_stop(SKUA_NEVER), 0);
+}
+
 #define RT_UNTIL(cond)                                      \
     do {                                                    \
         int64_t rt_end_ = skt_now_ns() + RT_PATIENCE_NS;    \
@@ -105,7 +117,7 @@ static inline void rt_pause(void)
 
 static inline pthread_t rt_thread(void *(*fn)(void *), void *arg)
 {
-    pthread_t thread;
+    pthread_t thread = 0;
     SKT_EQ(pthread_create(&thread, NULL, fn, arg), 0);
     return thread;
 }
@@ -115,6 +127,12 @@ static inline void *rt_thread_join(pthread_t thread)
     void *result = NULL;
     SKT_EQ(pthread_join(thread, &result), 0);
     return result;
+}
+
+/* Whether a task has gone to sleep in a wait. */
+static inline bool rt_is_waiting(skua_task *task)
+{
+    return (atomic_load(&task->x_wait) & SK_WAIT_STATE_MASK) == SK_WAIT_WAITING;
 }
 
 /* A deadline that has passed, and is not a duration given by mistake. */

@@ -36,8 +36,8 @@ static int wait_everywhere(skua_time dl, int want)
     return want;
 }
 
-/* Goal: level-triggered: every wait of a cancelled coroutine ends so, until it ends; SKUA_NOW is -EAGAIN
- * all the same; what need not wait does not look. */
+/* Goal: level-triggered: every wait of a cancelled coroutine ends so, until it ends; SKUA_NOW is
+ * -EAGAIN all the same; what need not wait does not look. */
 static int cancelled_waits(void *arg)
 {
     skua_event set = SKUA_EVENT_INIT, unset = SKUA_EVENT_INIT;
@@ -143,8 +143,8 @@ static int not_cancelled(void *arg)
     return 0;
 }
 
-/* Goal: its own skua_cancel is no failure for the scope and cancels nobody else; another failure is;
- * and nothing of it sticks to those that come after. */
+/* Goal: its own skua_cancel is no failure for the scope and cancels nobody else; another failure
+ * is; and nothing of it sticks to those that come after. */
 RT_TEST(cancel, own)
 {
     static int (*const fns[])(void *) = {cancel_self, cancel_self_and_succeed,
@@ -235,8 +235,8 @@ static int wait_nested(void *arg)
     return 0;
 }
 
-/* Goal: a scope's deadline bounds every wait inside, the opener's too, and cancels nobody; those that
- * waited when it came and those that begin after it. */
+/* Goal: a scope's deadline bounds every wait inside, the opener's too, and cancels nobody; those
+ * that waited when it came and those that begin after it. */
 RT_TEST(cancel, deadline_of_scope)
 {
     static const int64_t delays[] = {-1, 0, SKUA_MS(3)};
@@ -382,8 +382,8 @@ static int open_in_shield(void *arg)
     return skua_scope_close(&s, SKUA_NEVER);
 }
 
-/* Goal: a scope opened inside a shield, and its children, are not reached from outside, even when the
- * shield is down again. */
+/* Goal: a scope opened inside a shield, and its children, are not reached from outside, even
+ * when the shield is down again. */
 RT_TEST(cancel, scope_in_shield)
 {
     for (int by_task = 0; by_task < 2; by_task++) {

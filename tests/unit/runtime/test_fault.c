@@ -1,4 +1,5 @@
-/* tests/unit/runtime/test_fault.c - an overflow names the coroutine that ran out of stack, and the remedy. */
+/* tests/unit/runtime/test_fault.c - an overflow names the coroutine that ran out of stack, and the
+ * remedy. */
 #include <skua/skua.h>
 
 #include <signal.h>

@@ -1,6 +1,7 @@
 /* tests/unit/runtime/test_inline.c - children that run on their closer's stack: nobody can tell.
- * Newest first, they run there whenever nobody has taken them up; with one worker that is all of them. What holds is the
- * same either way, and SKUA_CHAOS=noinline runs these cases the other way round. */
+ * Newest first, they run there whenever nobody has taken them up; with one worker that is all of
+ * them. What holds is the same either way, and SKUA_CHAOS=noinline runs these cases the other way
+ * round. */
 #include <skua/skua.h>
 
 #include <stdlib.h>
@@ -102,7 +103,8 @@ static int be_somebody(void *arg)
     return 0;
 }
 
-/* Goal: self, id, name, locals, mutex ownership, shield are the child's, and the parent's come back. */
+/* Goal: self, id, name, locals, mutex ownership, shield are the child's, and the parent's come
+ * back. */
 RT_TEST(inline, identity)
 {
     skua_scope s;
@@ -205,7 +207,8 @@ static int fail(void *arg)
     return -EIO;
 }
 
-/* Goal: the failure of a child that ran there cancels the siblings that have not started: they run. */
+/* Goal: the failure of a child that ran there cancels the siblings that have not started: they
+ * run. */
 RT_TEST(inline, failure)
 {
     skua_scope s;
@@ -240,7 +243,8 @@ static int go_deeper(void *arg)
     return 0;
 }
 
-/* Goal: no depth of scopes overflows a stack: a child runs inline only where its promise is left. */
+/* Goal: no depth of scopes overflows a stack: a child runs inline only where its promise is
+ * left. */
 RT_TEST(inline, deep)
 {
     skua_scope s;

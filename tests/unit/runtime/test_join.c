@@ -93,7 +93,7 @@ RT_TEST(join, errors)
 
 struct crowd {
     skua_task *task;
-    _Atomic(int) joined;
+    _Atomic(int) joined, gave_up;
 };
 
 static int join_in_crowd(void *arg)
@@ -118,6 +118,7 @@ static void *join_in_thread(void *arg)
 {
     struct crowd *c = arg;
     SKT_EQ(skua_join(c->task, NULL, skua_in(SKUA_MS(1))), -ETIMEDOUT);
+    atomic_store(&c->gave_up, 1);
     (void)join_in_crowd(arg);
     return NULL;
 }
@@ -132,9 +133,9 @@ RT_TEST(join, crowd)
     pthread_t thread = rt_thread(join_in_thread, &c);
     for (int i = 0; i < 100; i++)
         SKT_EQ(skua_spawn(&s, i % 2 ? join_in_crowd : give_up_in_crowd, &c), 0);
-    SKT_EQ(skua_sleep(SKUA_MS(3)), 0);
+    RT_UNTIL(atomic_load(&c.gave_up) == 1);
+    SKT_EQ(skua_join(c.task, NULL, skua_in(SKUA_MS(5))), -ETIMEDOUT);
     SKT_EQ(atomic_load(&c.joined), 0);
-    RT_UNTIL(skua_join(c.task, NULL, skua_in(SKUA_MS(5))) == -ETIMEDOUT);
     skua_event_set(&go);
     SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
     RT_UNTIL(atomic_load(&c.joined) == 51);
@@ -167,8 +168,9 @@ static void note_call(skua_task *task, void *arg)
     o->calls[atomic_fetch_add(&o->count, 1)] = (int)(intptr_t)arg;
 }
 
-/* Goal: callbacks run in the order in which they were set, when the state is final, before a join or a
- * close returns, as nobody, and must not wait; after the end they run in the caller at once. */
+/* Goal: callbacks run in the order in which they were set, when the state is final, before a
+ * join or a close returns, as nobody, and must not wait; after the end they run in the caller at
+ * once. */
 RT_TEST(join, on_done)
 {
     skua_scope s;
@@ -266,14 +268,14 @@ RT_TEST(join, on_done_acts)
 }
 
 /* Goal: without memory for a callback nothing is set. */
-RT_TEST(join, on_done_no_memory)
+static void set_without_memory(void)
 {
     skua_scope s;
     skua_event go = SKUA_EVENT_INIT;
     _Atomic(int) calls = 0;
     open_scope(&s);
     skua_task *task = spawn_task(&s, wait_for, &go);
-    SKT_EQ(skua_sleep(SKUA_MS(1)), 0);
+    SKT_EQ(skua_scope_close(&s, skua_in(SKUA_MS(1))), -EBUSY);
     sk_mem_fail_after(1);
     int rc = skua_on_done(task, count_call, &calls);
     sk_mem_fail_after(0);
@@ -282,6 +284,11 @@ RT_TEST(join, on_done_no_memory)
     SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
     SKT_EQ(atomic_load(&calls), 0);
     skua_task_unref(task);
+}
+
+RT_THREAD_TEST(join, on_done_no_memory)
+{
+    rt_run_quietly(workers, set_without_memory);
 }
 
 static int look_at_self(void *arg)
@@ -336,7 +343,8 @@ static void note_after(skua_task *task, void *arg)
     callbacks_after++;
 }
 
-/* Goal: a reference outlives scope and runtime; join, state, callbacks work on it in a plain thread. */
+/* Goal: a reference outlives scope and runtime; join, state, callbacks work on it in a plain
+ * thread. */
 RT_THREAD_TEST(join, outlives_runtime)
 {
     static const int want[] = {4, 0, -ECANCELED};

@@ -20,7 +20,8 @@ static void *count(void *arg)
     return NULL;
 }
 
-/* Goal: with more threads than cores nobody is lost, and nothing that was written under the lock. */
+/* Goal: with more threads than cores nobody is lost, and nothing that was written under the
+ * lock. */
 SKT_TEST(lock, excludes)
 {
     pthread_t threads[THREADS];

@@ -1,4 +1,4 @@
-/* tests/unit/runtime/test_scope.c - opening and closing scopes: what close waits for and returns. */
+/* tests/unit/runtime/test_scope.c - opening and closing: what close waits for and returns. */
 #include <skua/scope.h>
 
 #include <stdio.h>
@@ -129,7 +129,8 @@ RT_TEST(scope, uncalled_for_ecanceled)
     skua_task_unref(child);
 }
 
-/* Goal: RACE: the first to succeed cancels the rest, and close returns 0, whatever failed before. */
+/* Goal: RACE: the first to succeed cancels the rest, and close returns 0, whatever failed
+ * before. */
 RT_TEST(scope, race)
 {
     skua_scope s;
@@ -167,8 +168,8 @@ static int fail_though_cancelled(void *arg)
     return -EIO;
 }
 
-/* Goal: -ECANCELED when the scope was cancelled before all had succeeded; a failure of a child's own
- * goes first; success of all before the cancellation is success. */
+/* Goal: -ECANCELED when the scope was cancelled before all had succeeded; a failure of a child's
+ * own goes first; success of all before the cancellation is success. */
 RT_TEST(scope, cancelled)
 {
     skua_scope s;
@@ -291,8 +292,8 @@ static int try_as_stranger(void *arg)
     return 0;
 }
 
-/* Goal: close: -EINVAL for one that is not the innermost, -EDEADLK from inside at any depth, -EPERM for
- * another's; after each the scope is as it was. */
+/* Goal: close: -EINVAL for one that is not the innermost, -EDEADLK from inside at any depth,
+ * -EPERM for another's; after each the scope is as it was. */
 RT_TEST(scope, close_errors)
 {
     skua_scope outer, inner;
@@ -317,8 +318,8 @@ static int wait_for(void *event)
     return skua_event_wait(event, SKUA_NEVER);
 }
 
-/* Goal: close gives up at its deadline with -EBUSY, for every kind of deadline, and the scope goes on:
- * children, spawns, close. */
+/* Goal: close gives up at its deadline with -EBUSY, for every kind of deadline, and the scope
+ * goes on: children, spawns, close. */
 RT_TEST(scope, busy)
 {
     skua_scope s;
@@ -430,8 +431,8 @@ static void run_leaky(void *fn)
     (void)skua_run(*(int (**)(void *))fn, NULL, &config);
 }
 
-/* Goal: a function that returns with a scope open ends the process, and the message names both; on a
- * stack of its own and on its closer's. */
+/* Goal: a function that returns with a scope open ends the process, and the message names both;
+ * on a stack of its own and on its closer's. */
 SKT_TEST(scope, left_open)
 {
     int (*fns[])(void *) = {leave_open, spawn_leaky};

@@ -1,4 +1,5 @@
-/* tests/unit/runtime/test_stack.c - stacks: promise, guard, reuse, and what happens when there are none. */
+/* tests/unit/runtime/test_stack.c - stacks: promise, guard, reuse, and what happens when there are
+ * none. */
 #include "runtime/stack.h"
 
 #include <fcntl.h>
@@ -219,8 +220,9 @@ static void run_starved(void *arg)
     rt_run(x->workers, run_out_of_stacks);
 }
 
-/* Goal: without memory for a stack a coroutine waits for one; meanwhile spawning says -ENOMEM, and one
- * line a minute names the limit and the remedy: so this stands before what else makes it be said. */
+/* Goal: without memory for a stack a coroutine waits for one; meanwhile spawning says -ENOMEM,
+ * and one line a minute names the limit and the remedy: so this stands before what else makes it
+ * be said. */
 RT_THREAD_TEST(stack, none_left)
 {
     char out[4096];

@@ -1,4 +1,5 @@
-/* tests/unit/runtime/test_worker.c - the threads that run coroutines: who one is, errno, batches, rest. */
+/* tests/unit/runtime/test_worker.c - the threads that run coroutines: who one is, errno, batches,
+ * rest. */
 #include "runtime/worker.h"
 
 #include <limits.h>

@@ -123,14 +123,13 @@ RT_TEST(event, rounds)
 }
 
 struct exact {
-    skua_event event, ready;
-    _Atomic(int) waiting, woken;
+    skua_event event;
+    _Atomic(int) woken;
 };
 
 static int wait_exactly(void *arg)
 {
     struct exact *x = arg;
-    atomic_fetch_add(&x->waiting, 1); /* one worker: it waits before anybody else runs */
     SKT_EQ(skua_event_wait(&x->event, SKUA_NEVER), 0);
     atomic_fetch_add(&x->woken, 1);
     SKT_EQ(skua_event_wait(&x->event, SKUA_NEVER), 0); /* the next round */
@@ -141,12 +140,15 @@ static int wait_exactly(void *arg)
 static void two_rounds(void)
 {
     skua_scope s;
-    struct exact x = {.waiting = 0};
+    struct exact x = {.woken = 0};
+    skua_task *tasks[100];
     open_scope(&s);
     for (int i = 0; i < 100; i++)
-        SKT_EQ(skua_spawn(&s, wait_exactly, &x), 0);
-    SKT_EQ(skua_scope_close(&s, skua_in(SKUA_MS(1))), -EBUSY);
-    RT_UNTIL(atomic_load(&x.waiting) == 100);
+        SKT_EQ(skua_spawn_opts(&s, wait_exactly, &x, NULL, &tasks[i]), 0);
+    for (int i = 0; i < 100; i++) {
+        RT_UNTIL(rt_is_waiting(tasks[i]));
+        skua_task_unref(tasks[i]);
+    }
     SKT_EQ(skua_event_set(&x.event), 0);
     SKT_EQ(skua_event_clear(&x.event), 0);
     RT_UNTIL(atomic_load(&x.woken) == 100); /* each once: none was woken into the second round */
@@ -206,7 +208,7 @@ RT_TEST(event, freed_by_waiter)
     for (uint64_t i = 0; i < skt_scaled(2000); i++) {
         skua_scope s;
         skua_event *e = calloc(1, sizeof(*e));
-        pthread_t thread;
+        pthread_t thread = 0;
         bool by_thread = i % 50 == 0;
         open_scope(&s);
         if (by_thread)

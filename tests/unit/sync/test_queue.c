@@ -8,7 +8,8 @@ enum { N = 40 };
 static struct skua_task tasks[N];
 static struct sk_wait waits[N];
 
-/* A wait of a record that stands for a plain thread, as sk_wait_begin would leave it, and asleep. */
+/* A wait of a record that stands for a plain thread, as sk_wait_begin would leave it, and
+ * asleep. */
 static struct sk_wait *sleeper(int i, uint64_t epoch)
 {
     uint64_t base = epoch << SK_WAIT_EPOCH_SHIFT;
@@ -83,7 +84,8 @@ SKT_TEST(queue, claims_all)
         SKT_EQ(is_readied(i), i != 7);
 }
 
-/* Goal: who leaves early takes itself out, and the bit that says that some wait with the last one. */
+/* Goal: who leaves early takes itself out, and the bit that says that some wait with the last
+ * one. */
 SKT_TEST(queue, leaves)
 {
     struct sk_queue q = {.list = {NULL, NULL}};
