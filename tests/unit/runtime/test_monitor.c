@@ -1,4 +1,4 @@
-/* tests/unit/runtime/test_monitor.c - work that a busy worker leaves behind need not wait for it. */
+/* tests/unit/runtime/test_monitor.c - work left behind by a busy worker need not wait for it. */
 #include <skua/skua.h>
 
 #include "tests/unit/runtime/rt_test.h"
