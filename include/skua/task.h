@@ -116,7 +116,8 @@ typedef unsigned skua_local;
 
 /** Makes a key. Keys are never given back.
  * key       written on success.
- * destroy   NULL, or called at a coroutine's end with its value where that is not NULL.
+ * destroy   NULL, or called at a coroutine's end with its value where that is not NULL: by the
+ *           coroutine itself, after its function has returned; it may wait, and set values again.
  * returns   0; -EAGAIN: there is no key left; -EINVAL (key is NULL).
  * suspends  never.   from  anywhere, also without a runtime. */
 SKUA_API int skua_local_key(skua_local *key, void (*destroy)(void *));
