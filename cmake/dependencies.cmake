@@ -5,7 +5,7 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(SKUA_LIBURING REQUIRED IMPORTED_TARGET liburing>=2.3)
 
 set(skua_private_libs PkgConfig::SKUA_LIBURING Threads::Threads)
-set(skua_pc_libs_private "-luring -lm -ldl -pthread")
+set(skua_pc_libs_private "-luring -lstdc++ -lm -ldl -pthread")
 set(skua_uses_jemalloc OFF)
 
 if(SKUA_JEMALLOC AND SKUA_SANITIZE)

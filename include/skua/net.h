@@ -46,7 +46,9 @@ typedef struct skua_serve_opts {
 #endif
 
 /** Makes a listening socket.
- * addr      see above.
+ * addr      see above. "unix:@name" is an abstract address. A socket file that nobody listens on any
+ *           more is replaced; the one that is made stays until the program unlinks it. A malformed
+ *           address gets a line on standard error.
  * o         NULL for all defaults.
  * returns   the descriptor, which the caller closes by skua_close; -EINVAL (addr or o); -EADDRINUSE
  *           or another negative errno as the kernel gave it.
