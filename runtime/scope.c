@@ -43,13 +43,13 @@ struct sk_scope *sk_scope_parent(const struct sk_scope *s)
     return sk_load_relaxed(&s->opener->x_scope);
 }
 
-void sk_scope_enter(struct sk_scope *s)
+/* A task of no opener's (root, plain threads) enters. */
+static void enter(struct sk_scope *s)
 {
     sk_add_relaxed(&s->x_word, UINT64_C(1)); /* the caller lives inside, or holds the root open */
 }
 
-/* Its last access to s, unless it is the one that wakes the closer, who then waits for x_last. */
-static void leave(struct sk_scope *s)
+void sk_scope_leave(struct sk_scope *s)
 {
     if (sk_likely(!is_last(sk_sub_acq_rel(&s->x_word, UINT64_C(1)) - 1))) /* SC1 */
         return;
@@ -76,8 +76,7 @@ static void note_success(struct sk_scope *s)
         sk_cancel_scope(s, false);
 }
 
-/* cancelled: by its own skua_cancel, which makes it no failure of its scope's. */
-static void note_result(struct sk_scope *s, int result, bool cancelled)
+void sk_scope_note_result(struct sk_scope *s, int result, bool cancelled)
 {
     bool late = sk_scope_is_cancelled(s);
     if (sk_unlikely(late))
@@ -86,12 +85,6 @@ static void note_result(struct sk_scope *s, int result, bool cancelled)
         note_success(s);
     else if (result != -ECANCELED || (!cancelled && !late))
         note_failure(s, result);
-}
-
-void sk_scope_child_ended(struct sk_scope *s, int result, bool cancelled)
-{
-    note_result(s, result, cancelled);
-    leave(s);
 }
 
 /* ---- opening and spawning ---- */
@@ -223,7 +216,7 @@ static int spawn_here(struct sk_scope *s, int (*fn)(void *), void *arg, size_t l
     if (w != NULL && w->current != NULL && s->opener == w->current)
         s->own++;
     else
-        sk_scope_enter(s);
+        enter(s);
     if (w != NULL) {
         sk_count(w->counts.x_spawns);
         if (child->affinity == 0) {
@@ -350,9 +343,7 @@ static struct sk_worker *run_inline(struct sk_worker *w, struct sk_scope *s,
         w->free_tasks = child;
         w->free_count++;
     } else {
-        bool cancelled = (sk_load_relaxed(&child->x_cancel) & SK_CANCEL_SELF) != 0;
         sk_task_finish(w, child, result);
-        note_result(s, result, cancelled);
     }
     s->own--;
     return w;

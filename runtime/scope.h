@@ -82,11 +82,12 @@ int sk_scope_open_apart(skua_scope *scope, unsigned flags);
 void sk_scope_init_root(struct sk_scope *s);
 /* The scope around s; NULL: s is the root. */
 struct sk_scope *sk_scope_parent(const struct sk_scope *s);
-/* A child of s ended with result, not inline: its failure counts, then it leaves. The last access
- * to s. cancelled: by its own skua_cancel. */
-void sk_scope_child_ended(struct sk_scope *s, int result, bool cancelled);
-/* A task of no opener's (root, plain threads) enters. */
-void sk_scope_enter(struct sk_scope *s);
+/* A child of s is ending with result, which nobody has seen yet: so failures stand in their order by
+ * time. cancelled: by its own skua_cancel, which makes it no failure of its scope's. */
+void sk_scope_note_result(struct sk_scope *s, int result, bool cancelled);
+/* A child of s, not inline, has ended. The last access to s, unless it is the one that wakes the
+ * closer, who then waits for x_last. */
+void sk_scope_leave(struct sk_scope *s);
 /* Waits until nobody is left, as the closer with ticket. For stop: from a plain thread. 0 or
  * -ETIMEDOUT. */
 int sk_scope_drain(struct sk_scope *s, skua_time dl);

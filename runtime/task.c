@@ -292,10 +292,8 @@ noreturn void sk_task_left_scope_open(struct skua_task *task)
 }
 
 /* Its state becomes final; callbacks run, then who waits for it is woken. */
-static void settle(struct skua_task *task, int result)
+static void settle(struct skua_task *task, int result, bool cancelled)
 {
-    bool cancelled =
-        result == -ECANCELED && (sk_load_relaxed(&task->x_cancel) & ~SK_CANCEL_OWN) != 0;
     sk_lock(&task->join_lock); /* whoever cancels it has done, or finds it ended */
     task->result = result;
     sk_store_release(&task->x_state, cancelled ? SK_TASK_CANCELLED : SK_TASK_DONE);
@@ -310,9 +308,11 @@ void sk_task_finish(struct sk_worker *w, struct skua_task *task, int result)
     if (task->scopes != NULL)
         sk_task_left_scope_open(task);
     struct skua_task *current = w->current;
+    unsigned cancel = sk_load_relaxed(&task->x_cancel); /* before its own failure cancels all */
     w->current = NULL;
+    sk_scope_note_result(sk_load_relaxed(&task->x_scope), result, (cancel & SK_CANCEL_SELF) != 0);
     if (sk_load_acquire(&task->x_refs) != 1 || task->joiners != NULL)
-        settle(task, result);
+        settle(task, result, result == -ECANCELED && (cancel & ~(unsigned)SK_CANCEL_OWN) != 0);
     w->current = current;
     if ((task->flags & SK_TASK_LINKED) != 0)
         sk_cancel_unlink(task);
@@ -324,10 +324,9 @@ void sk_task_finish(struct sk_worker *w, struct skua_task *task, int result)
 void sk_task_exit(struct sk_worker *w, struct skua_task *task, int result)
 {
     struct sk_scope *scope = sk_load_relaxed(&task->x_scope);
-    bool cancelled = (sk_load_relaxed(&task->x_cancel) & SK_CANCEL_SELF) != 0;
     sk_task_finish(w, task, result);
     w->current = NULL;
-    sk_scope_child_ended(scope, result, cancelled);
+    sk_scope_leave(scope);
 }
 
 skua_task *skua_task_ref(skua_task *task)
