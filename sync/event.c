@@ -71,12 +71,12 @@ static bool is_set(struct event *event)
 }
 
 /* Into the queue, unless the event is set. */
-static bool enqueue(struct event *event, struct sk_wait *wait)
+static bool enqueue(struct event *event, struct sk_waiter *waiter)
 {
     uint64_t word = sk_queue_hold(&event->x_word); /* EV2 */
     bool must_wait = (word & SET) == 0;
     if (must_wait) {
-        sk_queue_push(&event->queue, wait);
+        sk_queue_push(&event->queue, waiter);
         word |= SK_QUEUE_WAITERS;
     }
     sk_queue_let_go(&event->x_word, word);
@@ -87,6 +87,7 @@ int skua_event_wait(skua_event *e, skua_time dl)
 {
     struct event *event = event_of(e);
     struct sk_wait wait;
+    struct sk_waiter waiter = {.wait = &wait};
     int rc = sk_clock_check_deadline(dl);
     if (rc < 0)
         return rc;
@@ -96,13 +97,13 @@ int skua_event_wait(skua_event *e, skua_time dl)
     rc = sk_wait_begin(&wait, dl, 0);
     if (rc < 0)
         return is_set(event) ? 0 : rc;
-    if (!enqueue(event, &wait)) {
+    if (!enqueue(event, &waiter)) {
         (void)sk_wait_abandon(&wait);
         return 0;
     }
     rc = sk_wait_park(&wait);
     if (rc < 0)
-        sk_queue_leave(&event->queue, &event->x_word, &wait);
+        sk_queue_leave(&event->queue, &event->x_word, &waiter);
     else
         (void)sk_queue_settled(&event->x_word);
     return rc;

@@ -65,12 +65,12 @@ int skua_mutex_trylock(skua_mutex *m)
 }
 
 /* Into the queue; false: the mutex came free and is the caller's. */
-static bool enqueue(struct mutex *mutex, uint64_t me, struct sk_wait *wait)
+static bool enqueue(struct mutex *mutex, uint64_t me, struct sk_waiter *waiter)
 {
     uint64_t word = sk_queue_hold(&mutex->x_word); /* MX2 */
     bool must_wait = word != 0;
     if (must_wait)
-        sk_queue_push(&mutex->queue, wait);
+        sk_queue_push(&mutex->queue, waiter);
     sk_queue_let_go(&mutex->x_word, must_wait ? word | SK_QUEUE_WAITERS : me);
     return must_wait;
 }
@@ -78,18 +78,19 @@ static bool enqueue(struct mutex *mutex, uint64_t me, struct sk_wait *wait)
 static int lock_slow(struct mutex *mutex, uint64_t me, skua_time dl)
 {
     struct sk_wait wait;
+    struct sk_waiter waiter = {.wait = &wait};
     if (owner_of(sk_load_relaxed(&mutex->x_word)) == me)
         return -EDEADLK;
     int rc = sk_wait_begin(&wait, dl, 0);
     if (rc < 0)
         return try_lock(mutex, me) ? 0 : rc;
-    if (!enqueue(mutex, me, &wait)) {
+    if (!enqueue(mutex, me, &waiter)) {
         (void)sk_wait_abandon(&wait);
         return 0;
     }
     rc = sk_wait_park(&wait);
     if (rc < 0)
-        sk_queue_leave(&mutex->queue, &mutex->x_word, &wait);
+        sk_queue_leave(&mutex->queue, &mutex->x_word, &waiter);
     else
         (void)sk_queue_settled(&mutex->x_word); /* MX2 */
     return rc;
@@ -114,9 +115,10 @@ static int unlock_slow(struct mutex *mutex, uint64_t me)
     if (me == 0 || owner_of(sk_load_relaxed(&mutex->x_word)) != me)
         return -EPERM;
     (void)sk_queue_hold(&mutex->x_word);
-    struct skua_task *next = sk_queue_claim(&mutex->queue, &woken);
+    struct sk_waiter *next = sk_queue_claim(&mutex->queue, &woken);
+    uint64_t owner = next != NULL ? (uintptr_t)next->wait->task : 0;
     uint64_t waiters = sk_queue_is_empty(&mutex->queue) ? 0 : SK_QUEUE_WAITERS;
-    sk_queue_let_go(&mutex->x_word, (uintptr_t)next | waiters); /* MX1 */
+    sk_queue_let_go(&mutex->x_word, owner | waiters); /* MX1 */
     sk_queue_finish(&woken);
     return 0;
 }

@@ -23,19 +23,20 @@ uint64_t sk_queue_hold(_Atomic(uint64_t) *x_word)
 }
 
 /* A task that is claimed is in no run queue: its link is free. */
-struct skua_task *sk_queue_claim(struct sk_queue *q, struct sk_queue_woken *woken)
+struct sk_waiter *sk_queue_claim(struct sk_queue *q, struct sk_queue_woken *woken)
 {
     while (!sk_queue_is_empty(q)) {
-        struct sk_wait *wait = sk_container_of(sk_list_pop_front(&q->list), struct sk_wait, link);
-        struct skua_task *task = wait->task; /* once it is claimed the wait may be gone */
-        enum sk_wait_claim claim = sk_wait_claim(task, wait->ticket, SK_WAIT_WOKEN);
+        struct sk_waiter *waiter =
+            sk_container_of(sk_list_pop_front(&q->list), struct sk_waiter, link);
+        struct skua_task *task = waiter->wait->task;
+        enum sk_wait_claim claim = sk_wait_claim(task, waiter->wait->ticket, SK_WAIT_WOKEN);
         if (claim == SK_WAIT_LOST)
             continue;
         if (claim == SK_WAIT_WON) {
             task->next = woken->first;
             woken->first = task;
         }
-        return task;
+        return waiter;
     }
     return NULL;
 }
@@ -64,10 +65,10 @@ void sk_queue_finish(struct sk_queue_woken *woken)
     }
 }
 
-void sk_queue_leave(struct sk_queue *q, _Atomic(uint64_t) *x_word, struct sk_wait *wait)
+void sk_queue_leave(struct sk_queue *q, _Atomic(uint64_t) *x_word, struct sk_waiter *waiter)
 {
     uint64_t word = sk_queue_hold(x_word);
-    sk_list_remove(&wait->link); /* linked to itself when a waker has taken it out */
+    sk_list_remove(&waiter->link); /* linked to itself when a waker has taken it out */
     if (sk_queue_is_empty(q))
         word &= ~(uint64_t)SK_QUEUE_WAITERS;
     sk_queue_let_go(x_word, word);

@@ -1,8 +1,8 @@
 /* sync/queue.h - those who wait for one object: a list in order of arrival, guarded by a bit in the
  * object's own word.
- * Owns:    struct sk_queue, and the protocol of the LOCKED bit.
- * Threads: any. A struct sk_queue_node lies on its waiter's stack and is touched by others only
- * while they hold the word.
+ * Owns:    struct sk_queue and struct sk_waiter, and the protocol of the LOCKED bit.
+ * Threads: any. A struct sk_waiter lies on its waiter's stack and is touched by others only while
+ *          they hold the word; what they write into it they write after they have won its claim.
  *
  * While LOCKED is set in a word nobody else changes the word or the list. Who holds it ends with
  * one store, which changes the object's state and lets it go at once, and that store is its last
@@ -32,6 +32,12 @@ struct sk_queue {
     struct sk_list list; /* next NULL: never used */
 };
 
+/* One place in one queue. A wait for one object has one, a select one for each case. */
+struct sk_waiter {
+    struct sk_list link; /* linked to itself once it was taken out */
+    struct sk_wait *wait;
+};
+
 /* Any thread. The word once it is not LOCKED: QL2. */
 uint64_t sk_queue_settled(_Atomic(uint64_t) *x_word);
 /* Any thread. Takes the word; returns it as it was, not LOCKED. */
@@ -50,11 +56,11 @@ static inline bool sk_queue_is_empty(const struct sk_queue *q)
 }
 
 /* Holder only. */
-static inline void sk_queue_push(struct sk_queue *q, struct sk_wait *wait)
+static inline void sk_queue_push(struct sk_queue *q, struct sk_waiter *waiter)
 {
     if (q->list.next == NULL)
         sk_list_init(&q->list);
-    sk_list_push_back(&q->list, &wait->link);
+    sk_list_push_back(&q->list, &waiter->link);
 }
 
 /* Claimed waiters to be readied. */
@@ -63,14 +69,14 @@ struct sk_queue_woken {
 };
 
 /* Holder only. Takes out the first waiter that can be claimed, and adds it to *woken if it sleeps.
- * NULL: none is left. */
-struct skua_task *sk_queue_claim(struct sk_queue *q, struct sk_queue_woken *woken);
+ * Until the holder lets go, the waiter returned is the holder's to write to. NULL: none is left. */
+struct sk_waiter *sk_queue_claim(struct sk_queue *q, struct sk_queue_woken *woken);
 /* Holder only. The same for all. */
 void sk_queue_claim_all(struct sk_queue *q, struct sk_queue_woken *woken);
 /* Any thread, after it has let go. Readies them. */
 void sk_queue_finish(struct sk_queue_woken *woken);
 
 /* The waiter, whose wait ended early: leaves the list if it is still there. */
-void sk_queue_leave(struct sk_queue *q, _Atomic(uint64_t) *x_word, struct sk_wait *wait);
+void sk_queue_leave(struct sk_queue *q, _Atomic(uint64_t) *x_word, struct sk_waiter *waiter);
 
 #endif

@@ -69,12 +69,12 @@ static bool is_zero(struct wg *wg)
 }
 
 /* Into the queue, unless the count is zero. */
-static bool enqueue(struct wg *wg, struct sk_wait *wait)
+static bool enqueue(struct wg *wg, struct sk_waiter *waiter)
 {
     uint64_t word = sk_queue_hold(&wg->x_word); /* WG2 */
     bool must_wait = word >> COUNT_SHIFT != 0;
     if (must_wait) {
-        sk_queue_push(&wg->queue, wait);
+        sk_queue_push(&wg->queue, waiter);
         word |= SK_QUEUE_WAITERS;
     }
     sk_queue_let_go(&wg->x_word, word);
@@ -85,6 +85,7 @@ int skua_wg_wait(skua_wg *g, skua_time dl)
 {
     struct wg *wg = wg_of(g);
     struct sk_wait wait;
+    struct sk_waiter waiter = {.wait = &wait};
     int rc = sk_clock_check_deadline(dl);
     if (rc < 0)
         return rc;
@@ -94,13 +95,13 @@ int skua_wg_wait(skua_wg *g, skua_time dl)
     rc = sk_wait_begin(&wait, dl, 0);
     if (rc < 0)
         return is_zero(wg) ? 0 : rc;
-    if (!enqueue(wg, &wait)) {
+    if (!enqueue(wg, &waiter)) {
         (void)sk_wait_abandon(&wait);
         return 0;
     }
     rc = sk_wait_park(&wait);
     if (rc < 0)
-        sk_queue_leave(&wg->queue, &wg->x_word, &wait);
+        sk_queue_leave(&wg->queue, &wg->x_word, &waiter);
     else
         (void)sk_queue_settled(&wg->x_word);
     return rc;

@@ -7,10 +7,11 @@ enum { N = 40 };
 
 static struct skua_task tasks[N];
 static struct sk_wait waits[N];
+static struct sk_waiter waiters[N];
 
 /* A wait of a record that stands for a plain thread, as sk_wait_begin would leave it, and
  * asleep. */
-static struct sk_wait *sleeper(int i, uint64_t epoch)
+static struct sk_waiter *sleeper(int i, uint64_t epoch)
 {
     uint64_t base = epoch << SK_WAIT_EPOCH_SHIFT;
     tasks[i].flags = SK_TASK_PROXY;
@@ -18,7 +19,8 @@ static struct sk_wait *sleeper(int i, uint64_t epoch)
     atomic_store(&tasks[i].x_wait, base | SK_WAIT_WAITING);
     waits[i].task = &tasks[i];
     waits[i].ticket = base | SK_WAIT_REGISTERING;
-    return &waits[i];
+    waiters[i].wait = &waits[i];
+    return &waiters[i];
 }
 
 static bool is_readied(int i)
@@ -38,8 +40,8 @@ SKT_TEST(queue, claims_in_order)
     SKT_FALSE(sk_queue_is_empty(&q));
     SKT_EQ(sk_wait_claim(&tasks[0], waits[0].ticket, SK_WAIT_TIMEDOUT), SK_WAIT_WON);
     SKT_EQ(sk_wait_claim(&tasks[2], waits[2].ticket, SK_WAIT_CANCELLED), SK_WAIT_WON);
-    SKT_PTR_EQ(sk_queue_claim(&q, &woken), &tasks[1]);
-    SKT_PTR_EQ(sk_queue_claim(&q, &woken), &tasks[3]);
+    SKT_PTR_EQ(sk_queue_claim(&q, &woken), &waiters[1]);
+    SKT_PTR_EQ(sk_queue_claim(&q, &woken), &waiters[3]);
     SKT_NULL(sk_queue_claim(&q, &woken));
     SKT_TRUE(sk_queue_is_empty(&q));
     SKT_FALSE(is_readied(1) || is_readied(3)); /* not before finish */
@@ -56,7 +58,7 @@ SKT_TEST(queue, claims_early)
     struct sk_queue_woken woken = {.first = NULL};
     sk_queue_push(&q, sleeper(0, 9));
     atomic_store(&tasks[0].x_wait, waits[0].ticket);
-    SKT_PTR_EQ(sk_queue_claim(&q, &woken), &tasks[0]);
+    SKT_PTR_EQ(sk_queue_claim(&q, &woken), &waiters[0]);
     SKT_NULL(woken.first);
     sk_queue_finish(&woken);
     SKT_FALSE(is_readied(0));
@@ -94,12 +96,12 @@ SKT_TEST(queue, leaves)
     _Atomic(uint64_t) word = STATE | SK_QUEUE_WAITERS;
     for (int i = 0; i < 3; i++)
         sk_queue_push(&q, sleeper(i, 1));
-    sk_queue_leave(&q, &word, &waits[1]);
+    sk_queue_leave(&q, &word, &waiters[1]);
     SKT_EQ(atomic_load(&word), STATE | SK_QUEUE_WAITERS);
-    SKT_PTR_EQ(sk_queue_claim(&q, &woken), &tasks[0]);
-    sk_queue_leave(&q, &word, &waits[0]); /* a waker has taken it out already */
+    SKT_PTR_EQ(sk_queue_claim(&q, &woken), &waiters[0]);
+    sk_queue_leave(&q, &word, &waiters[0]); /* a waker has taken it out already */
     SKT_EQ(atomic_load(&word), STATE | SK_QUEUE_WAITERS);
-    sk_queue_leave(&q, &word, &waits[2]);
+    sk_queue_leave(&q, &word, &waiters[2]);
     SKT_EQ(atomic_load(&word), STATE);
     SKT_TRUE(sk_queue_is_empty(&q));
     sk_queue_finish(&woken);
