@@ -64,12 +64,12 @@ static bool look_at_queue(struct sk_deque *q, struct seen *seen, bool *aged)
 
 static bool look_at_slot(struct sk_worker *w, struct seen_worker *seen, bool *aged)
 {
-    const struct skua_task *slot = sk_load_relaxed(&w->x_slot);
+    const struct skua_task *slot = sk_slot_peek(&w->slot);
     seen->slot_ticks = slot != NULL && slot == seen->slot ? seen->slot_ticks + 1 : 0;
     seen->slot = slot;
     bool old = seen->slot_ticks >= AGED_TICKS;
-    if (old != sk_load_relaxed(&w->x_slot_open))
-        sk_store_release(&w->x_slot_open, old);
+    if (old)
+        sk_slot_open(&w->slot);
     *aged |= old;
     return slot != NULL;
 }

@@ -82,10 +82,13 @@ void sk_sched_publish(struct sk_worker *w, struct skua_task *left)
 
 static void ready_in_slot(struct sk_worker *w, struct skua_task *task)
 {
-    struct skua_task *displaced = sk_xchg_acq_rel(&w->x_slot, task);
-    if (displaced != NULL)
+    struct skua_task *displaced = sk_slot_swap(&w->slot, task);
+    if (displaced != NULL) {
         sk_sched_push(w, &w->woken, displaced);
-    else if (sk_unlikely(sk_idle_sleepers()))
+        return;
+    }
+    sk_idle_light_barrier();
+    if (sk_unlikely(sk_idle_sleepers()))
         sk_monitor_arm();
 }
 
@@ -138,7 +141,7 @@ void sk_ready(struct skua_task *task)
 
 struct skua_task *sk_sched_take_slot(struct sk_worker *w)
 {
-    struct skua_task *task = sk_xchg_acq_rel(&w->x_slot, NULL);
+    struct skua_task *task = sk_slot_swap(&w->slot, NULL);
     if (task == NULL || ++w->slot_run <= SLOT_RUN_MAX)
         return task;
     w->slot_run = 0;
@@ -320,12 +323,8 @@ static struct skua_task *steal_from(struct sk_worker *w, struct sk_worker *victi
     /* SKUA_CHAOS=inline: children are left to the closer on whose worker they were spawned. */
     if (task == NULL && (sk_runtime.settings.chaos & SK_CHAOS_INLINE) == 0)
         task = steal_half(w, &victim->queue, &w->queue);
-    if (task == NULL && sk_load_acquire(&victim->x_slot_open)) {
-        sk_store_relaxed(&victim->x_slot_open, false);
-        task = sk_xchg_acq_rel(&victim->x_slot, NULL);
-        if (task != NULL)
-            sk_count(w->counts.x_steals);
-    }
+    if (task == NULL && (task = sk_slot_steal(&victim->slot)) != NULL)
+        sk_count(w->counts.x_steals);
     return task;
 }
 

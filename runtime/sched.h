@@ -102,7 +102,7 @@ static inline struct skua_task *sk_sched_next(struct sk_worker *w)
         if (w->budget < 0)
             return NULL;
     }
-    if (sk_load_relaxed(&w->x_slot) == NULL)
+    if (sk_slot_peek(&w->slot) == NULL)
         w->slot_run = 0;
     else if ((task = sk_sched_take_slot(w)) != NULL)
         goto found;

@@ -37,12 +37,15 @@ static int code_of(uint64_t word)
 
 /* ---- the waiter ---- */
 
-/* Publishes that a wait has begun (WT3). */
-static void publish(struct sk_wait *w, unsigned flags)
+static uint64_t next_ticket(const struct skua_task *task, unsigned flags)
 {
-    uint64_t epoch = (sk_load_relaxed(&w->task->x_wait) >> SK_WAIT_EPOCH_SHIFT) + 1;
-    w->ticket = epoch << SK_WAIT_EPOCH_SHIFT | flags | SK_WAIT_REGISTERING;
-    (void)sk_xchg_seq_cst(&w->task->x_wait, w->ticket);
+    uint64_t epoch = (sk_load_relaxed(&task->x_wait) >> SK_WAIT_EPOCH_SHIFT) + 1;
+    return epoch << SK_WAIT_EPOCH_SHIFT | flags | SK_WAIT_REGISTERING;
+}
+
+static uint64_t waiting(uint64_t ticket)
+{
+    return (ticket & ~(uint64_t)SK_WAIT_STATE_MASK) | SK_WAIT_WAITING;
 }
 
 /* The wait is not to be, for reason rc. An operation that was claimed meanwhile goes on all the
@@ -62,9 +65,10 @@ static int begin_as_coroutine(struct sk_wait *w, skua_time dl, unsigned flags)
         if (seen < dl)
             w->deadline = seen;
     }
-    publish(w, flags);
+    w->ticket = next_ticket(task, flags);
+    sk_store_release(&task->x_wait, w->ticket);
     int rc = 0;
-    if ((flags & SK_WAIT_NOCANCEL) == 0 && sk_unlikely(sk_load_seq_cst(&task->x_cancel) != 0) &&
+    if ((flags & SK_WAIT_NOCANCEL) == 0 && sk_unlikely(sk_load_acquire(&task->x_cancel) != 0) &&
         sk_cancel_seen(task))
         rc = -ECANCELED;
     else if (w->deadline != SKUA_NEVER && w->deadline <= sk_clock_now())
@@ -84,7 +88,8 @@ static int begin_as_thread(struct sk_wait *w, skua_time dl, unsigned flags)
     if (w->task == NULL)
         return -ENOMEM;
     sk_store_relaxed(&w->task->x_refs, 0u);
-    publish(w, flags);
+    w->ticket = next_ticket(w->task, flags);
+    (void)sk_xchg_seq_cst(&w->task->x_wait, w->ticket); /* WT3 */
     /* Stop sets its state, then ends the waits of all proxies: one of the two is seen. */
     if ((flags & SK_WAIT_NOCANCEL) == 0)
         rc = sk_runtime_check_wait();
@@ -109,18 +114,62 @@ int sk_wait_begin(struct sk_wait *w, skua_time dl, unsigned flags)
     return begin_as_coroutine(w, dl, flags);
 }
 
-/* After the switch away from the waiter's stack. */
+/* The commit finds, in word, that the wait was claimed while it registered. An operation is readied
+ * by its ring's owner, after its terminal completion. */
+static void finish_claimed(struct skua_task *task, uint64_t word)
+{
+    if ((word & SK_WAIT_OP) == 0 || (word & SK_WAIT_REASON_MASK) == SK_WAIT_WOKEN)
+        sk_ready(task);
+}
+
+/* The commit, which has the task back. */
+static void cancel_registered(struct skua_task *task, uint64_t ticket)
+{
+    uint64_t word = ticket;
+    uint64_t claimed =
+        (ticket & ~(uint64_t)SK_WAIT_STATE_MASK) | SK_WAIT_CANCELLED | SK_WAIT_CLAIMED;
+    if (!sk_cas_acq_rel(&task->x_wait, &word, claimed))
+        finish_claimed(task, word);
+    else if ((ticket & SK_WAIT_OP) != 0)
+        sk_driver_cancel(task);
+    else
+        sk_ready(task);
+}
+
+/* x_cancel is not zero, and perhaps nobody has kicked this wait. Whether the task can see a
+ * cancellation only the task may find out, and it sleeps: so the commit takes it back for a look, if
+ * nobody has claimed it. */
+static __attribute__((noinline)) void look_again(struct skua_task *task, uint64_t ticket)
+{
+    uint8_t looked = 0, bits;
+    while ((bits = sk_load_seq_cst(&task->x_cancel)) != looked) { /* WT4 */
+        uint64_t word = waiting(ticket);
+        if (!sk_cas_acq_rel(&task->x_wait, &word, ticket))
+            return;
+        looked = bits;
+        if (sk_cancel_seen(task)) {
+            cancel_registered(task, ticket);
+            return;
+        }
+        word = ticket;
+        if (!sk_cas_seq_cst(&task->x_wait, &word, waiting(ticket))) { /* WT3 */
+            finish_claimed(task, word);
+            return;
+        }
+    }
+}
+
+/* After the switch away from the waiter's stack. Once it is WAITING the task may go on, and even end:
+ * its record is only looked at. */
 static void commit_wait(struct skua_task *task, void *arg)
 {
     uint64_t ticket = (uint64_t)(uintptr_t)arg;
     uint64_t word = ticket;
-    if (sk_cas_acq_rel(&task->x_wait, &word,
-                       (ticket & ~(uint64_t)SK_WAIT_STATE_MASK) | SK_WAIT_WAITING))
-        return;
-    /* Claimed while it registered. An operation is readied by its ring's owner, after its terminal
-     * completion. */
-    if ((ticket & SK_WAIT_OP) == 0 || (word & SK_WAIT_REASON_MASK) == SK_WAIT_WOKEN)
-        sk_ready(task);
+    if (sk_unlikely(!sk_cas_seq_cst(&task->x_wait, &word, waiting(ticket)))) /* WT3 */
+        finish_claimed(task, word);
+    else if (sk_unlikely(sk_load_seq_cst(&task->x_cancel) != 0) && /* WT4 */
+             (ticket & SK_WAIT_NOCANCEL) == 0)
+        look_again(task, ticket);
 }
 
 static void time_out(void *task, uint64_t ticket)
@@ -178,9 +227,8 @@ static void park_until(struct sk_wait *w, skua_time deadline)
 static int park_thread(struct sk_wait *w)
 {
     uint64_t word = w->ticket;
-    uint64_t waiting = (w->ticket & ~(uint64_t)SK_WAIT_STATE_MASK) | SK_WAIT_WAITING;
     bool is_op = (w->ticket & SK_WAIT_OP) != 0; /* its deadline is kept by the ring's owner */
-    if (sk_cas_acq_rel(&w->task->x_wait, &word, waiting))
+    if (sk_cas_acq_rel(&w->task->x_wait, &word, waiting(w->ticket)))
         park_until(w, is_op ? SKUA_NEVER : w->deadline);
     else if (is_op && (word & SK_WAIT_REASON_MASK) != SK_WAIT_WOKEN)
         sleep_until_readied(w->task);

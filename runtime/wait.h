@@ -10,12 +10,16 @@
  *   CLAIMED      somebody has won; the reason says who
  *   sk_wait_begin    IDLE|CLAIMED(e-1) -> REGISTERING(e)           the waiter
  *   commit in park   REGISTERING(e) -> WAITING(e)                  after the switch away
+ *   look_again       WAITING(e) -> REGISTERING(e)                  the commit, to see whether a
+ *                                                                  cancellation was missed
  *   sk_wait_claim    REGISTERING(e)|WAITING(e) -> CLAIMED(e, why)  any thread, by one CAS
  *   sk_wait_abandon  REGISTERING(e) -> IDLE(e)                     the waiter: no need to wait
  * Order: WT1 acq_rel CAS of the claim -> WT2 acquire when the waiter goes on: what the waker wrote
  * before is visible.
- *        WT3 seq_cst exchange in begin, then the waiter looks at x_cancel; WT4 the canceller sets
- *        x_cancel (seq_cst), then looks at x_wait: one of the two sees the other (Dekker).
+ *        WT3 seq_cst CAS to WAITING in the commit, then it looks at x_cancel; WT4 the canceller
+ *        sets x_cancel (seq_cst), then looks at x_wait: one of the two sees the other (Dekker). The
+ *        look in begin is only the usual answer to a cancellation that came before. (A plain thread:
+ *        seq_cst exchange in begin, then it looks whether the runtime stops.)
  * A waiter's stack is touched only by who holds the lock of a queue that it is in, or has won its
  * claim: a timer and a canceller know it by record and ticket alone, and records are
  * type-stable. */

@@ -79,7 +79,7 @@ static bool sees_work(struct sk_worker *w)
         uint64_t woken = sk_deque_len(&other->woken), queued = sk_deque_len(&other->queue);
         if (woken > 1 || queued > 1 || (other == w && woken + queued > 0))
             return true;
-        if (woken + queued > 0 || sk_load_relaxed(&other->x_slot) != NULL)
+        if (woken + queued > 0 || sk_slot_peek(&other->slot) != NULL)
             sk_monitor_arm(); /* its worker will reach it sooner, most likely */
     }
     return false;

@@ -21,6 +21,7 @@
 #include "runtime/deque.h"
 #include "runtime/driver.h"
 #include "runtime/inject.h"
+#include "runtime/slot.h"
 #include "runtime/stack.h"
 #include "runtime/task.h"
 #include "runtime/timer.h"
@@ -41,8 +42,7 @@ struct sk_worker {
     /* Owner only. */
     struct skua_task *current; /* NULL in the worker's own context */
     struct skua_task *free_tasks;
-    int32_t budget; /* dispatches left until I/O and timers are served */
-    uint32_t reserved;
+    int32_t budget;    /* dispatches left until I/O and timers are served */
     uint32_t slot_run; /* tasks taken from the slot in a row */
     uint32_t free_count;
     struct skua_task *left; /* what was switched away from and is to be published; NULL: nothing */
@@ -66,9 +66,7 @@ struct sk_worker {
     void *tsan_fiber;
 
     /* Any thread. */
-    alignas(SK_CACHELINE) _Atomic(struct skua_task *)
-        x_slot;                /* readied last by the running coroutine; runs next */
-    _Atomic(bool) x_slot_open; /* the monitor found it aged: thieves may take it */
+    alignas(SK_CACHELINE) struct sk_slot slot;
     struct sk_deque woken;
     struct sk_deque queue;
     struct sk_inject inbox; /* tasks that run on this worker only */
