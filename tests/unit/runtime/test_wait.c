@@ -82,6 +82,45 @@ RT_TEST(wait, nocancel)
     SKT_EQ(sk_wait_begin(&w, rt_past(), SK_WAIT_NOCANCEL), -ETIMEDOUT);
 }
 
+/* What a canceller does whose look at x_wait came before the wait could be seen: it sets the bit and
+ * kicks nobody. */
+static void set_cancel_bit(unsigned bit)
+{
+    atomic_fetch_or(&skua_self()->x_cancel, (uint8_t)bit);
+}
+
+/* Goal: a cancellation that nobody kicked the wait for ends it all the same: the commit looks. */
+RT_TEST(wait, commit_looks)
+{
+    struct sk_wait w;
+    SKT_EQ(sk_wait_begin(&w, SKUA_NEVER, 0), 0);
+    set_cancel_bit(SK_CANCEL_SELF);
+    SKT_EQ(sk_wait_park(&w), -ECANCELED);
+    SKT_EQ(sk_wait_begin(&w, SKUA_NEVER, 0), -ECANCELED);
+}
+
+static void wake_soon(void *arg)
+{
+    struct sk_wait *w = arg;
+    SKT_TRUE(sk_wait_wake(w->task, w->ticket, SK_WAIT_WOKEN));
+}
+
+/* Goal: it looks, and sees nothing: the wait goes on until it is woken, through each shield. */
+RT_TEST(wait, commit_looks_in_vain)
+{
+    skua_timer timer;
+    struct sk_wait w;
+    SKT_EQ(skua_shield(1), 0);
+    for (int i = 0; i < 2; i++) {
+        SKT_EQ(sk_wait_begin(&w, SKUA_NEVER, i == 0 ? 0 : SK_WAIT_NOCANCEL), 0);
+        set_cancel_bit(SK_CANCEL_SELF);
+        SKT_EQ(skua_timer_start(&timer, skua_in(SKUA_MS(2)), wake_soon, &w), 0);
+        SKT_EQ(sk_wait_park(&w), 0);
+    }
+    SKT_EQ(skua_shield(0), 1);
+    SKT_EQ(sk_wait_begin(&w, SKUA_NEVER, 0), -ECANCELED);
+}
+
 /* ---- many wakers, the deadline and a canceller for one wait: one wins ---- */
 
 enum { WAKERS = 2 };
