@@ -55,7 +55,11 @@ static int withdraw(struct sk_wait *w, int rc)
     return !sk_wait_abandon(w) && (w->ticket & SK_WAIT_OP) != 0 ? 0 : rc;
 }
 
-static int begin_as_coroutine(struct sk_wait *w, skua_time dl, unsigned flags)
+/* Whether a deadline has passed is asked of the time at which the worker last served timers, which
+ * costs no look at the clock: one that has passed since then is found by the timer, at the next
+ * turn. */
+static int begin_as_coroutine(struct sk_wait *w, const struct sk_worker *worker, skua_time dl,
+                              unsigned flags)
 {
     struct skua_task *task = w->task;
     sk_cancel_link(task);
@@ -71,7 +75,7 @@ static int begin_as_coroutine(struct sk_wait *w, skua_time dl, unsigned flags)
     if ((flags & SK_WAIT_NOCANCEL) == 0 && sk_unlikely(sk_load_acquire(&task->x_cancel) != 0) &&
         sk_cancel_seen(task))
         rc = -ECANCELED;
-    else if (w->deadline != SKUA_NEVER && w->deadline <= sk_clock_now())
+    else if (w->deadline <= worker->served_ns)
         rc = -ETIMEDOUT;
     return rc != 0 ? withdraw(w, rc) : 0;
 }
@@ -111,7 +115,7 @@ int sk_wait_begin(struct sk_wait *w, skua_time dl, unsigned flags)
     if (worker == NULL)
         return begin_as_thread(w, dl, flags);
     w->task = worker->current;
-    return begin_as_coroutine(w, dl, flags);
+    return begin_as_coroutine(w, worker, dl, flags);
 }
 
 /* The commit finds, in word, that the wait was claimed while it registered. An operation is readied
