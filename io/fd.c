@@ -7,6 +7,7 @@
 #include "runtime/base/mem.h"
 #include "runtime/base/sys.h"
 #include "runtime/driver.h"
+#include "runtime/solo.h"
 
 _Atomic(struct sk_fd *) sk_fd_chunks[SK_FD_CHUNKS];
 
@@ -52,7 +53,7 @@ int sk_fd_enter(struct sk_op *op)
     op->entry = entry;
     op->is_moved = false;
     node->prev = NULL;
-    sk_lock(&entry->lock);
+    sk_solo_lock(&entry->lock);
     bool closed_since = op->is_bound && (entry->closing || entry->generation != op->generation);
     if (sk_unlikely(entry->closing || closed_since)) {
         sk_unlock(&entry->lock);
@@ -75,7 +76,7 @@ void sk_fd_leave(struct sk_op *op)
     struct sk_list *node = &op->wait.link;
     struct skua_task *closer = NULL;
     uint64_t ticket = 0;
-    sk_lock(&entry->lock);
+    sk_solo_lock(&entry->lock);
     if (node->prev != NULL)
         node->prev->next = node->next;
     else
@@ -136,7 +137,7 @@ static int close_idle_locked(struct sk_fd *entry, int fd)
 
     int rc = call_close(fd);
 
-    sk_lock(&entry->lock);
+    sk_solo_lock(&entry->lock);
     entry->windows--;
     struct sk_mail *chain = sk_likely(entry->ops == NULL) ? NULL : claim_ops_locked(entry, true);
     sk_unlock(&entry->lock);
@@ -151,13 +152,13 @@ static void wait_until_idle(struct sk_fd *entry, struct sk_wait *w, int begun)
 {
     if (begun == 0)
         sk_wait_park(w);
-    sk_lock(&entry->lock);
+    sk_solo_lock(&entry->lock);
     entry->closer = NULL;
     while (entry->ops != NULL) {
         sk_unlock(&entry->lock);
         const struct timespec ms = {0, 1000000};
         nanosleep(&ms, NULL);
-        sk_lock(&entry->lock);
+        sk_solo_lock(&entry->lock);
     }
 }
 
@@ -174,7 +175,7 @@ static int close_busy(struct sk_fd *entry, int fd, const uint32_t *generation)
     int begun = sk_wait_begin(&w, SKUA_NEVER, SK_WAIT_NOCANCEL);
     if (begun == -EPERM)
         return begun; /* in a worker's callback, which the operations may wait for */
-    sk_lock(&entry->lock);
+    sk_solo_lock(&entry->lock);
     bool gone = is_gone_locked(entry, generation);
     if (gone || entry->ops == NULL) {
         if (begun == 0)
@@ -198,7 +199,7 @@ static int close_busy(struct sk_fd *entry, int fd, const uint32_t *generation)
 /* -EBADF: there is nothing to close. */
 static int close_entry(struct sk_fd *entry, int fd, const uint32_t *generation)
 {
-    sk_lock(&entry->lock);
+    sk_solo_lock(&entry->lock);
     if (is_gone_locked(entry, generation)) {
         sk_unlock(&entry->lock);
         return -EBADF;
@@ -226,7 +227,7 @@ int sk_fd_generation(int fd, uint32_t *generation)
     struct sk_fd *entry = sk_fd_make(fd);
     if (entry == NULL)
         return -ENOMEM;
-    sk_lock(&entry->lock);
+    sk_solo_lock(&entry->lock);
     *generation = entry->generation;
     sk_unlock(&entry->lock);
     return 0;

@@ -28,8 +28,8 @@
 #include "runtime/base/lock.h"
 
 struct sk_fd {
-    alignas(SK_CACHELINE) struct sk_lock lock;
-    uint32_t generation;    /* closings of this number by skua_close */
+    alignas(SK_CACHELINE) struct sk_lock lock; /* by sk_solo_lock */
+    uint32_t generation;                       /* closings of this number by skua_close */
     struct sk_list *ops;    /* first of those in flight: their wait.link, ended by NULL */
     struct sk_wait *closer; /* who waits for the list to become empty */
     uint32_t windows;       /* calls of close(2) that run */

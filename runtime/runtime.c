@@ -20,6 +20,7 @@
 #include "runtime/join.h"
 #include "runtime/monitor.h"
 #include "runtime/signals.h"
+#include "runtime/solo.h"
 #include "runtime/stack.h"
 #include "runtime/task.h"
 #include "runtime/wait.h"
@@ -165,6 +166,7 @@ static void prepare(void)
     sk_store_relaxed(&sk_runtime.x_start_failure, 0);
     sk_runtime.slice_ticks = sk_clock_ticks(sk_runtime.settings.slice_ns);
     sk_idle_init(sk_runtime.settings.workers, wake_worker);
+    sk_solo_start(sk_runtime.settings.workers);
 }
 
 void sk_runtime_await_all_left(void)
@@ -190,6 +192,7 @@ static void end_threads(unsigned count)
     sk_sys_futex_wake(&sk_runtime.x_quit, INT32_MAX);
     for (unsigned i = 0; i < count; i++)
         pthread_join(sk_runtime.workers[i].thread, NULL);
+    sk_solo_stop();
 }
 
 static void await_starting(void)

@@ -9,6 +9,7 @@
 #include "runtime/driver.h"
 #include "runtime/runtime.h"
 #include "runtime/sched.h"
+#include "runtime/solo.h"
 #include "runtime/worker.h"
 
 static unsigned state_of(uint64_t word)
@@ -19,6 +20,14 @@ static unsigned state_of(uint64_t word)
 static bool same_wait(uint64_t word, uint64_t ticket)
 {
     return word >> SK_WAIT_EPOCH_SHIFT == ticket >> SK_WAIT_EPOCH_SHIFT;
+}
+
+/* Any thread. Every change of x_wait but the one that begins a wait. */
+static bool swap(struct skua_task *task, uint64_t *word, uint64_t next)
+{
+    if (sk_unlikely((*word & SK_WAIT_THREAD) != 0))
+        return sk_cas_seq_cst(&task->x_wait, word, next);
+    return sk_solo_cas(&task->x_wait, word, next);
 }
 
 static int code_of(uint64_t word)
@@ -92,7 +101,7 @@ static int begin_as_thread(struct sk_wait *w, skua_time dl, unsigned flags)
     if (w->task == NULL)
         return -ENOMEM;
     sk_store_relaxed(&w->task->x_refs, 0u);
-    w->ticket = next_ticket(w->task, flags);
+    w->ticket = next_ticket(w->task, flags | SK_WAIT_THREAD);
     (void)sk_xchg_seq_cst(&w->task->x_wait, w->ticket); /* WT3 */
     /* Stop sets its state, then ends the waits of all proxies: one of the two is seen. */
     if ((flags & SK_WAIT_NOCANCEL) == 0)
@@ -132,7 +141,7 @@ static void cancel_registered(struct skua_task *task, uint64_t ticket)
     uint64_t word = ticket;
     uint64_t claimed =
         (ticket & ~(uint64_t)SK_WAIT_STATE_MASK) | SK_WAIT_CANCELLED | SK_WAIT_CLAIMED;
-    if (!sk_cas_acq_rel(&task->x_wait, &word, claimed))
+    if (!swap(task, &word, claimed))
         finish_claimed(task, word);
     else if ((ticket & SK_WAIT_OP) != 0)
         sk_driver_cancel(task);
@@ -148,7 +157,7 @@ static __attribute__((noinline)) void look_again(struct skua_task *task, uint64_
     uint8_t looked = 0, bits;
     while ((bits = sk_load_seq_cst(&task->x_cancel)) != looked) { /* WT4 */
         uint64_t word = waiting(ticket);
-        if (!sk_cas_acq_rel(&task->x_wait, &word, ticket))
+        if (!swap(task, &word, ticket))
             return;
         looked = bits;
         if (sk_cancel_seen(task)) {
@@ -156,7 +165,7 @@ static __attribute__((noinline)) void look_again(struct skua_task *task, uint64_
             return;
         }
         word = ticket;
-        if (!sk_cas_seq_cst(&task->x_wait, &word, waiting(ticket))) { /* WT3 */
+        if (!swap(task, &word, waiting(ticket))) { /* WT3 */
             finish_claimed(task, word);
             return;
         }
@@ -169,7 +178,7 @@ static void commit_wait(struct skua_task *task, void *arg)
 {
     uint64_t ticket = (uint64_t)(uintptr_t)arg;
     uint64_t word = ticket;
-    if (sk_unlikely(!sk_cas_seq_cst(&task->x_wait, &word, waiting(ticket)))) /* WT3 */
+    if (sk_unlikely(!swap(task, &word, waiting(ticket)))) /* WT3 */
         finish_claimed(task, word);
     else if (sk_unlikely(sk_load_seq_cst(&task->x_cancel) != 0) && /* WT4 */
              (ticket & SK_WAIT_NOCANCEL) == 0)
@@ -232,7 +241,7 @@ static int park_thread(struct sk_wait *w)
 {
     uint64_t word = w->ticket;
     bool is_op = (w->ticket & SK_WAIT_OP) != 0; /* its deadline is kept by the ring's owner */
-    if (sk_cas_acq_rel(&w->task->x_wait, &word, waiting(w->ticket)))
+    if (swap(w->task, &word, waiting(w->ticket)))
         park_until(w, is_op ? SKUA_NEVER : w->deadline);
     else if (is_op && (word & SK_WAIT_REASON_MASK) != SK_WAIT_WOKEN)
         sleep_until_readied(w->task);
@@ -247,7 +256,7 @@ int sk_wait_park(struct sk_wait *w)
 bool sk_wait_abandon(struct sk_wait *w)
 {
     uint64_t word = w->ticket;
-    return sk_cas_acq_rel(&w->task->x_wait, &word, w->ticket & ~(uint64_t)SK_WAIT_STATE_MASK);
+    return swap(w->task, &word, w->ticket & ~(uint64_t)SK_WAIT_STATE_MASK);
 }
 
 /* ---- wakers ---- */
@@ -261,7 +270,7 @@ enum sk_wait_claim sk_wait_claim(struct skua_task *task, uint64_t ticket, unsign
             return SK_WAIT_LOST;
         uint64_t claimed = (word & ~(uint64_t)(SK_WAIT_STATE_MASK | SK_WAIT_REASON_MASK)) | reason |
                            SK_WAIT_CLAIMED;
-        if (sk_cas_acq_rel(&task->x_wait, &word, claimed)) /* WT1 */
+        if (swap(task, &word, claimed)) /* WT1 */
             return state == SK_WAIT_WAITING ? SK_WAIT_WON : SK_WAIT_WON_EARLY;
     }
     return SK_WAIT_LOST;
@@ -293,6 +302,8 @@ void sk_wait_wake_proxy(struct skua_task *proxy)
 
 void sk_wait_kick(struct skua_task *task, int depth, bool stop)
 {
+    if (sk_unlikely(sk_current_worker() == NULL))
+        sk_solo_end(); /* the word in a lonely worker's store buffer is to be seen */
     uint64_t word = sk_load_seq_cst(&task->x_wait); /* WT4 */
     unsigned state = state_of(word);
     if ((state != SK_WAIT_REGISTERING && state != SK_WAIT_WAITING) ||

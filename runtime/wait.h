@@ -2,7 +2,7 @@
  * Everything above the scheduler sleeps and wakes only through these functions. A plain thread
  * waits by a proxy record of its own and a futex; to a waker both look alike.
  *
- * One word per record, x_wait: epoch << 7 | flags | reason | state. An epoch is used for one wait
+ * One word per record, x_wait: epoch << 8 | flags | reason | state. An epoch is used for one wait
  * only.
  *   IDLE         not waiting
  *   REGISTERING  the waiter still runs and puts itself into queues; may be claimed already
@@ -59,7 +59,8 @@ enum {
         1 << 5, /* an I/O operation: who claims it for another reason than its completion calls
                                   sk_driver_cancel, and the ring's owner readies it */
     SK_WAIT_NOCANCEL = 1 << 6, /* sees neither cancellation nor deadlines of scopes */
-    SK_WAIT_EPOCH_SHIFT = 7,
+    SK_WAIT_THREAD = 1 << 7,   /* a plain thread's: its word is not one of runtime/solo.h's */
+    SK_WAIT_EPOCH_SHIFT = 8,
 };
 
 /* One wait, on the waiter's stack. */
