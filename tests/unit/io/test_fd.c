@@ -1,5 +1,6 @@
 /* The table of descriptors, and closing under operations. */
 #include "io/fd.h"
+#include "runtime/solo.h"
 
 #include <limits.h>
 #include <poll.h>
@@ -87,6 +88,22 @@ static int poll_one(void *arg)
     return 0;
 }
 
+/* Returns when count operations are in flight on fd. */
+static void await_ops(int fd, int count)
+{
+    for (;;) {
+        int n = 0;
+        struct sk_fd *entry = sk_fd_make(fd);
+        sk_solo_lock(&entry->lock);
+        for (struct sk_list *node = entry->ops; node != NULL; node = node->next)
+            n++;
+        sk_unlock(&entry->lock);
+        if (n == count)
+            return;
+        SKT_EQ(skua_sleep(SKUA_MS(1)), 0);
+    }
+}
+
 /* BUGS: close vs in-flight. Goal: what is in flight returns -ECANCELED, all of it before skua_close
  * does; the peer sees the end; and another process's copy of a socket still works. */
 static int close_busy_body(void *arg)
@@ -103,7 +120,7 @@ static int close_busy_body(void *arg)
         readers[i] = (struct reader){fds[0], 99};
         SKT_EQ(skua_spawn(&s, i % 2 ? read_one : poll_one, &readers[i]), 0);
     }
-    SKT_EQ(skua_sleep(SKUA_MS(10)), 0);
+    await_ops(fds[0], READERS);
     SKT_EQ(skua_close(fds[0]), 0);
     SKT_NULL(sk_fd_find(fds[0])->ops);
     SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
