@@ -39,6 +39,16 @@ static void enqueue(struct cond *cond, struct sk_waiter *waiter)
     sk_queue_let_go(&cond->x_word, SK_QUEUE_WAITERS);
 }
 
+/* The wait is over before it began. Others get the mutex all the same: a loop whose deadline has
+ * passed must not keep out whoever would end it. */
+static void give_way(skua_mutex *m, int rc)
+{
+    if (rc == -EAGAIN || rc == -EPERM)
+        return; /* it may not wait, not for the mutex either */
+    SK_CHECK(skua_mutex_unlock(m) == 0);
+    sk_mutex_lock_again(m);
+}
+
 int skua_cond_wait(skua_cond *c, skua_mutex *m, skua_time dl)
 {
     struct cond *cond = cond_of(c);
@@ -51,8 +61,10 @@ int skua_cond_wait(skua_cond *c, skua_mutex *m, skua_time dl)
         return -EPERM;
     sk_sched_spend();
     rc = sk_wait_begin(&wait, dl, 0);
-    if (rc < 0)
+    if (rc < 0) {
+        give_way(m, rc);
         return rc;
+    }
     enqueue(cond, &waiter);
     SK_CHECK(skua_mutex_unlock(m) == 0);
     rc = sk_wait_park(&wait);

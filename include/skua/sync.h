@@ -100,7 +100,7 @@ SKUA_API int skua_rwlock_unlock(skua_rwlock *l);
 /** Unlocks m and waits for a signal, in one step: a signal given under m after that is not missed.
  * m is held again when it returns, whatever it returns; that part of the wait sees neither the
  * deadline nor cancellation. What is waited for may have changed meanwhile: look again, in a loop.
- * m         held by the caller; not unlocked at all if the call may not wait.
+ * m         held by the caller; not unlocked for -EAGAIN, -EINVAL and -EPERM.
  * dl        absolute CLOCK_MONOTONIC ns, SKUA_NOW or SKUA_NEVER.
  * returns   0: signalled, for this waiter alone; -EPERM: the caller does not hold m; -EAGAIN,
  *           -ETIMEDOUT, -ECANCELED, -ESHUTDOWN: no signal was used up.
