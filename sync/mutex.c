@@ -18,9 +18,10 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/atomic.h"
 #include "runtime/base/clock.h"
-#include "runtime/current.h"
 #include "runtime/sched.h"
 #include "runtime/task.h"
+#include "sync/mutex.h"
+#include "sync/owner.h"
 #include "sync/queue.h"
 
 struct mutex {
@@ -33,13 +34,6 @@ static_assert(sizeof(struct mutex) <= sizeof(skua_mutex), "skua_mutex holds it")
 static struct mutex *mutex_of(skua_mutex *m)
 {
     return (struct mutex *)(void *)m;
-}
-
-/* 0: a plain thread for whose proxy there is no memory. */
-static uint64_t self(void)
-{
-    struct skua_task *task = sk_current_task();
-    return (uintptr_t)(task != NULL ? task : sk_task_proxy());
 }
 
 static uint64_t owner_of(uint64_t word)
@@ -56,7 +50,7 @@ static bool try_lock(struct mutex *mutex, uint64_t me)
 int skua_mutex_trylock(skua_mutex *m)
 {
     struct mutex *mutex = mutex_of(m);
-    uint64_t me = self();
+    uint64_t me = sk_owner_self();
     if (sk_unlikely(me == 0))
         return -ENOMEM;
     if (try_lock(mutex, me))
@@ -75,13 +69,13 @@ static bool enqueue(struct mutex *mutex, uint64_t me, struct sk_waiter *waiter)
     return must_wait;
 }
 
-static int lock_slow(struct mutex *mutex, uint64_t me, skua_time dl)
+static int lock_slow(struct mutex *mutex, uint64_t me, skua_time dl, unsigned flags)
 {
     struct sk_wait wait;
     struct sk_waiter waiter = {.wait = &wait};
     if (owner_of(sk_load_relaxed(&mutex->x_word)) == me)
         return -EDEADLK;
-    int rc = sk_wait_begin(&wait, dl, 0);
+    int rc = sk_wait_begin(&wait, dl, flags);
     if (rc < 0)
         return try_lock(mutex, me) ? 0 : rc;
     if (!enqueue(mutex, me, &waiter)) {
@@ -103,10 +97,10 @@ int skua_mutex_lock(skua_mutex *m, skua_time dl)
     if (sk_unlikely(rc < 0))
         return rc;
     sk_sched_spend();
-    uint64_t me = self();
+    uint64_t me = sk_owner_self();
     if (sk_unlikely(me == 0))
         return -ENOMEM;
-    return sk_likely(try_lock(mutex, me)) ? 0 : lock_slow(mutex, me, dl);
+    return sk_likely(try_lock(mutex, me)) ? 0 : lock_slow(mutex, me, dl, 0);
 }
 
 static int unlock_slow(struct mutex *mutex, uint64_t me)
@@ -126,9 +120,23 @@ static int unlock_slow(struct mutex *mutex, uint64_t me)
 int skua_mutex_unlock(skua_mutex *m)
 {
     struct mutex *mutex = mutex_of(m);
-    uint64_t me = self();
+    uint64_t me = sk_owner_self();
     uint64_t word = me;
     if (sk_likely(me != 0 && sk_cas_acq_rel(&mutex->x_word, &word, 0))) /* MX1 */
         return 0;
     return unlock_slow(mutex, me);
+}
+
+bool sk_mutex_is_mine(skua_mutex *m)
+{
+    uint64_t me = sk_owner_self();
+    return me != 0 && owner_of(sk_load_relaxed(&mutex_of(m)->x_word)) == me;
+}
+
+void sk_mutex_lock_again(skua_mutex *m)
+{
+    struct mutex *mutex = mutex_of(m);
+    uint64_t me = sk_owner_self();
+    if (!try_lock(mutex, me))
+        SK_CHECK(lock_slow(mutex, me, SKUA_NEVER, SK_WAIT_NOCANCEL) == 0);
 }

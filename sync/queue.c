@@ -2,6 +2,8 @@
 
 #include "runtime/base/assert.h"
 #include "runtime/base/lock.h"
+#include "runtime/current.h"
+#include "runtime/task.h"
 
 uint64_t sk_queue_settled(_Atomic(uint64_t) *x_word)
 {
@@ -23,20 +25,32 @@ uint64_t sk_queue_hold(_Atomic(uint64_t) *x_word)
 }
 
 /* A task that is claimed is in no run queue: its link is free. */
+static void add(struct sk_queue_woken *woken, struct skua_task *task)
+{
+    task->next = NULL;
+    if (woken->first == NULL)
+        woken->first = task;
+    else
+        woken->last->next = task;
+    woken->last = task;
+}
+
+bool sk_queue_claim_first(struct sk_queue *q, struct sk_queue_woken *woken)
+{
+    struct sk_waiter *waiter = sk_container_of(sk_list_pop_front(&q->list), struct sk_waiter, link);
+    struct skua_task *task = waiter->wait->task;
+    enum sk_wait_claim claim = sk_wait_claim(task, waiter->wait->ticket, SK_WAIT_WOKEN);
+    if (claim == SK_WAIT_WON)
+        add(woken, task);
+    return claim != SK_WAIT_LOST;
+}
+
 struct sk_waiter *sk_queue_claim(struct sk_queue *q, struct sk_queue_woken *woken)
 {
-    while (!sk_queue_is_empty(q)) {
-        struct sk_waiter *waiter =
-            sk_container_of(sk_list_pop_front(&q->list), struct sk_waiter, link);
-        struct skua_task *task = waiter->wait->task;
-        enum sk_wait_claim claim = sk_wait_claim(task, waiter->wait->ticket, SK_WAIT_WOKEN);
-        if (claim == SK_WAIT_LOST)
-            continue;
-        if (claim == SK_WAIT_WON) {
-            task->next = woken->first;
-            woken->first = task;
-        }
-        return waiter;
+    struct sk_waiter *waiter;
+    while ((waiter = sk_queue_first(q)) != NULL) {
+        if (sk_queue_claim_first(q, woken))
+            return waiter;
     }
     return NULL;
 }
@@ -45,19 +59,24 @@ void sk_queue_claim_all(struct sk_queue *q, struct sk_queue_woken *woken)
 {
     while (sk_queue_claim(q, woken) != NULL) {
     }
-    /* In order of arrival. */
-    struct skua_task *reversed = NULL;
-    while (woken->first != NULL) {
-        struct skua_task *task = woken->first;
-        woken->first = task->next;
-        task->next = reversed;
-        reversed = task;
-    }
-    woken->first = reversed;
+}
+
+/* What a coroutine readies last runs next, from the slot, and what it readied before stands in
+ * order behind: so there the first one goes last. */
+static void rotate(struct sk_queue_woken *woken)
+{
+    struct skua_task *first = woken->first;
+    if (first == NULL || first->next == NULL || sk_current_task() == NULL)
+        return;
+    woken->first = first->next;
+    first->next = NULL;
+    woken->last->next = first;
+    woken->last = first;
 }
 
 void sk_queue_finish(struct sk_queue_woken *woken)
 {
+    rotate(woken);
     while (woken->first != NULL) {
         struct skua_task *task = woken->first;
         woken->first = task->next; /* it belongs to a run queue, or runs, from the next line on */

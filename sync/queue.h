@@ -63,17 +63,33 @@ static inline void sk_queue_push(struct sk_queue *q, struct sk_waiter *waiter)
     sk_list_push_back(&q->list, &waiter->link);
 }
 
-/* Claimed waiters to be readied. */
+/* Holder only. Whether it is still in its queue; a waiter whose wait ended early may not be. */
+static inline bool sk_queue_has(const struct sk_waiter *waiter)
+{
+    return waiter->link.next != &waiter->link;
+}
+
+/* Holder only. The first waiter, which stays where it is, and whose wait may be over; NULL:
+ * none. */
+static inline struct sk_waiter *sk_queue_first(const struct sk_queue *q)
+{
+    return sk_queue_is_empty(q) ? NULL : sk_container_of(q->list.next, struct sk_waiter, link);
+}
+
+/* Claimed waiters to be readied, in order of arrival. */
 struct sk_queue_woken {
     struct skua_task *first;
+    struct skua_task *last; /* not used while first is NULL */
 };
 
-/* Holder only. Takes out the first waiter that can be claimed, and adds it to *woken if it sleeps.
- * Until the holder lets go, the waiter returned is the holder's to write to. NULL: none is left. */
+/* Holder only. Takes out the first waiter, of which there must be one. True: it is claimed, and was
+ * added to *woken if it sleeps. Until the holder lets go, it is the holder's to read and write. */
+bool sk_queue_claim_first(struct sk_queue *q, struct sk_queue_woken *woken);
+/* Holder only. Takes out waiters until it has claimed one. NULL: none is left. */
 struct sk_waiter *sk_queue_claim(struct sk_queue *q, struct sk_queue_woken *woken);
 /* Holder only. The same for all. */
 void sk_queue_claim_all(struct sk_queue *q, struct sk_queue_woken *woken);
-/* Any thread, after it has let go. Readies them. */
+/* Any thread, after it has let go. Readies them: on a worker they run in order of arrival. */
 void sk_queue_finish(struct sk_queue_woken *woken);
 
 /* The waiter, whose wait ended early: leaves the list if it is still there. */

@@ -34,6 +34,14 @@ SKT_TEST(headers, fixed_sizes)
 {
     SKT_EQ(sizeof(skua_scope), 16 * sizeof(uint64_t));
     SKT_EQ(sizeof(skua_time), sizeof(int64_t));
+    SKT_EQ(sizeof(skua_mutex), 4 * sizeof(uint64_t));
+    SKT_EQ(sizeof(skua_rwlock), 4 * sizeof(uint64_t));
+    SKT_EQ(sizeof(skua_cond), 4 * sizeof(uint64_t));
+    SKT_EQ(sizeof(skua_sem), 4 * sizeof(uint64_t));
+    SKT_EQ(sizeof(skua_barrier), 4 * sizeof(uint64_t));
+    SKT_EQ(sizeof(skua_once_flag), 4 * sizeof(uint64_t));
+    SKT_EQ(sizeof(skua_event), 4 * sizeof(uint64_t));
+    SKT_EQ(sizeof(skua_wg), 4 * sizeof(uint64_t));
     SKT_EQ(offsetof(skua_config, size), 0);
     SKT_EQ(offsetof(skua_task_opts, size), 0);
     SKT_EQ(offsetof(skua_net_opts, size), 0);

@@ -10,6 +10,11 @@
 static skua_mutex mutex = SKUA_MUTEX_INIT;
 static skua_event event = SKUA_EVENT_INIT;
 static skua_wg wg = SKUA_WG_INIT;
+static skua_rwlock rwlock = SKUA_RWLOCK_INIT;
+static skua_cond cond = SKUA_COND_INIT;
+static skua_sem sem = SKUA_SEM_INIT(5);
+static skua_barrier barrier = SKUA_BARRIER_INIT(6);
+static skua_once_flag once = SKUA_ONCE_INIT;
 
 void USE_PASTE(use_, DIALECT)(struct use *out)
 {
@@ -22,7 +27,8 @@ void USE_PASTE(use_, DIALECT)(struct use *out)
         sizeof(skua_config),     sizeof(skua_task_opts),  sizeof(skua_net_opts),
         sizeof(skua_serve_opts), sizeof(skua_stats_view), sizeof(skua_scope),
         sizeof(skua_timer),      sizeof(skua_mutex),      sizeof(skua_event),
-        sizeof(skua_wg),
+        sizeof(skua_wg),         sizeof(skua_rwlock),     sizeof(skua_cond),
+        sizeof(skua_sem),        sizeof(skua_barrier),    sizeof(skua_once_flag),
     };
     const size_t inits[USE_SIZES] = {config.size, task.size, net.size, serve.size,
                                      static_cast<size_t>(stats.size)};
@@ -33,9 +39,10 @@ void USE_PASTE(use_, DIALECT)(struct use *out)
     out->rest_is_zero = config.workers == 0 && config.slice_ns == 0 && task.name == nullptr &&
                         task.flags == 0 && net.backlog == 0 && serve.drain_ns == 0 &&
                         stats.spills == 0 && mutex.opaque[3] == 0 && event.opaque[3] == 0 &&
-                        wg.opaque[3] == 0 && SKUA_SCOPE_ROOT == nullptr && SKUA_NOW == 0 &&
-                        SKUA_NEVER == INT64_MAX && SKUA_US(1) == 1000 && SKUA_MS(1) == 1000000 &&
-                        SKUA_S(1) == 1000000000;
+                        wg.opaque[3] == 0 && rwlock.opaque[0] == 0 && cond.opaque[0] == 0 &&
+                        sem.opaque[1] == 0 && barrier.opaque[0] == 0 && once.opaque[0] == 0 &&
+                        SKUA_SCOPE_ROOT == nullptr && SKUA_NOW == 0 && SKUA_NEVER == INT64_MAX &&
+                        SKUA_US(1) == 1000 && SKUA_MS(1) == 1000000 && SKUA_S(1) == 1000000000;
     errno = 0;
     if (close(-1) == 0)
         return;

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { USE_SIZES = 10 };
+enum { USE_SIZES = 15 };
 
 struct use {
     size_t sizes[USE_SIZES]; /* of the public structures */
