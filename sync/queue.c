@@ -22,16 +22,20 @@ uint64_t sk_queue_hold(_Atomic(uint64_t) *x_word)
     return word;
 }
 
-/* A task that is claimed is in no run queue: its link is free. */
+/* A task that is claimed is in no run queue: its link is free. The waiter is marked before it is
+ * claimed: after that its frame may go, unless its owner looks at the mark under the lock. */
 struct sk_waiter *sk_queue_claim(struct sk_queue *q, struct sk_queue_woken *woken)
 {
     while (!sk_queue_is_empty(q)) {
         struct sk_waiter *waiter =
             sk_container_of(sk_list_pop_front(&q->list), struct sk_waiter, link);
         struct skua_task *task = waiter->wait->task;
+        waiter->claimed = true;
         enum sk_wait_claim claim = sk_wait_claim(task, waiter->wait->ticket, SK_WAIT_WOKEN);
-        if (claim == SK_WAIT_LOST)
+        if (claim == SK_WAIT_LOST) {
+            waiter->claimed = false; /* it comes for the lock before it leaves */
             continue;
+        }
         if (claim == SK_WAIT_WON) {
             task->next = woken->first;
             woken->first = task;
