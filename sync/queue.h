@@ -57,6 +57,14 @@ static inline void sk_queue_push(struct sk_queue *q, struct sk_waiter *waiter)
     sk_list_push_back(&q->list, &waiter->link);
 }
 
+/* Holder only. For one that was claimed, found nothing, and comes back. */
+static inline void sk_queue_push_front(struct sk_queue *q, struct sk_waiter *waiter)
+{
+    if (q->list.next == NULL)
+        sk_list_init(&q->list);
+    sk_list_push_back(q->list.next, &waiter->link); /* before the first */
+}
+
 /* Claimed waiters to be readied. */
 struct sk_queue_woken {
     struct skua_task *first;
