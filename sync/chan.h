@@ -7,8 +7,8 @@
  * are in two queues under one word (sync/queue.h); the locked engine's state is in that word too.
  *
  * What a claim means differs. On the ring it is a hint: look again. The element may be had by
- * somebody else meanwhile; then the waiter waits again. A hint is never lost: who has had one and
- * leaves without an element (or room) of that channel passes it on. In the locked engine a claim is
+ * somebody else meanwhile; then the waiter waits again. A hint is never lost: who has had one looks,
+ * or passes it on. In the locked engine a claim is
  * the transfer itself, or the news that the channel was closed: who claims a waiter copies to or from
  * its `val` and then stores the outcome in x_outcome, its last access to the waiter. The waiter, once
  * it knows that it was claimed, waits for that store: the copy is made with no lock held.

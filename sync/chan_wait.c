@@ -5,8 +5,9 @@
  *   - it entered when there was no offer (sk_chan_ring_announce_receiver), under the lock;
  *   - a push adds an offer and, as it reads WAITING, a hint;
  *   - a sender on its way claims one receiver: a hint either way; or it finds none, and nobody sleeps;
- *   - a hinted receiver takes one offer at least; or it enters again, having seen under the lock that
- *     there is none; or it leaves with something else, and passes the hint on;
+ *   - a hinted receiver takes one offer at least; or it finds, in one look, that there is none: then
+ *     its hint is of no use to anybody; or it has something else by now (a select), and passes the
+ *     hint on;
  *   - who barges in takes offers only.
  * So no receiver sleeps while there is something to be had that nobody is about to take. The same
  * holds for senders and room. */
@@ -145,11 +146,8 @@ static ssize_t move_some(struct skua_chan *c, bool is_send, void *v, size_t n, s
         rc = sk_wait_begin(&wait, dl, 0);
         if (rc == 0)
             rc = sleep_once(c, is_send, &waiter, &hinted);
-        if (rc < 0) {
-            if (hinted)
-                sk_chan_wait_pass(c, is_send);
-            return rc;
-        }
+        if (rc < 0)
+            return rc; /* a hint was looked after: there was nothing, at that moment */
     }
 }
 
