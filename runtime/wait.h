@@ -73,6 +73,14 @@ struct sk_wait {
     struct sk_timer timer;
 };
 
+/* One place in one object's queue. A wait for one object has one, a select one for each case. Under
+ * the lock of that queue. */
+struct sk_waiter {
+    struct sk_list link; /* linked to itself once it was taken out */
+    struct sk_wait *wait;
+    bool claimed; /* it was taken out because its wait was claimed for this object */
+};
+
 /* Coroutine or plain thread. Begins a wait with deadline dl (API.md's conventions). 0: registering;
  * the caller puts w into its queue, looks once more whether it must wait, and calls sk_wait_park or
  * sk_wait_abandon. Negative: it may not wait and nothing was begun: -EAGAIN (SKUA_NOW), -ECANCELED,

@@ -39,7 +39,10 @@ bool sk_queue_claim_first(struct sk_queue *q, struct sk_queue_woken *woken)
 {
     struct sk_waiter *waiter = sk_container_of(sk_list_pop_front(&q->list), struct sk_waiter, link);
     struct skua_task *task = waiter->wait->task;
+    waiter->claimed = true; /* before: after it the waiter may be gone */
     enum sk_wait_claim claim = sk_wait_claim(task, waiter->wait->ticket, SK_WAIT_WOKEN);
+    if (claim == SK_WAIT_LOST)
+        waiter->claimed = false; /* it comes for the lock before it leaves */
     if (claim == SK_WAIT_WON)
         add(woken, task);
     return claim != SK_WAIT_LOST;

@@ -1,6 +1,6 @@
 /* sync/queue.h - those who wait for one object: a list in order of arrival, guarded by a bit in the
  * object's own word.
- * Owns:    struct sk_queue and struct sk_waiter, and the protocol of the LOCKED bit.
+ * Owns:    struct sk_queue, and the protocol of the LOCKED bit. (struct sk_waiter: runtime/wait.h.)
  * Threads: any. A struct sk_waiter lies on its waiter's stack and is touched by others only while
  *          they hold the word; what they write into it they write after they have won its claim.
  *
@@ -30,12 +30,6 @@ enum { SK_QUEUE_WAITERS = 1, SK_QUEUE_LOCKED = 2, SK_QUEUE_BITS = 3 };
 
 struct sk_queue {
     struct sk_list list; /* next NULL: never used */
-};
-
-/* One place in one queue. A wait for one object has one, a select one for each case. */
-struct sk_waiter {
-    struct sk_list link; /* linked to itself once it was taken out */
-    struct sk_wait *wait;
 };
 
 /* Any thread. The word once it is not LOCKED: QL2. */
@@ -74,6 +68,14 @@ static inline bool sk_queue_has(const struct sk_waiter *waiter)
 static inline struct sk_waiter *sk_queue_first(const struct sk_queue *q)
 {
     return sk_queue_is_empty(q) ? NULL : sk_container_of(q->list.next, struct sk_waiter, link);
+}
+
+/* Holder only. For one that was claimed, found nothing, and comes back. */
+static inline void sk_queue_push_front(struct sk_queue *q, struct sk_waiter *waiter)
+{
+    if (q->list.next == NULL)
+        sk_list_init(&q->list);
+    sk_list_push_back(q->list.next, &waiter->link); /* before the first */
 }
 
 /* Claimed waiters to be readied, in order of arrival. */

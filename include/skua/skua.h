@@ -3,6 +3,7 @@
 #define SKUA_SKUA_H
 
 #include <skua/base.h>
+#include <skua/chan.h>
 #include <skua/debug.h>
 #include <skua/errno.h>
 #include <skua/io.h>

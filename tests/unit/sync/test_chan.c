@@ -1,0 +1,565 @@
+/* tests/unit/sync/test_chan.c - channels of every kind by their public functions. */
+#include <skua/chan.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/mem.h"
+#include "tests/unit/sync/chan_test.h"
+
+/* Goal: what cannot be is refused, and nothing is made of it. */
+SKT_TEST(chan, misuse)
+{
+    skua_chan *c = NULL;
+    uint64_t word = 1;
+    SKT_EQ(skua_chan_new(NULL, 8, 1, 0), -EINVAL);
+    SKT_EQ(skua_chan_new(&c, 65537, 1, 0), -EINVAL);
+    SKT_EQ(skua_chan_new(&c, 65537, 0, 0), -EINVAL);
+    SKT_EQ(skua_chan_new(&c, 8, 1, 4), -EINVAL);
+    SKT_EQ(skua_chan_new(&c, 65536, SIZE_MAX, 0), -ENOMEM);
+    SKT_EQ(skua_chan_new(&c, 8, SIZE_MAX / 16, 0), -ENOMEM);
+    SKT_NULL(c);
+    for (int fail = 1; fail <= 2; fail++) {
+        sk_mem_fail_after(fail);
+        SKT_EQ(skua_chan_new(&c, 8, 4, 0), -ENOMEM);
+        sk_mem_fail_after(0);
+    }
+    CT_EACH(kind)
+    {
+        c = ct_new(kind, sizeof(word));
+        SKT_EQ(skua_chan_send(c, NULL, SKUA_NOW), -EINVAL);
+        SKT_EQ(skua_chan_send_n(c, NULL, 2, SKUA_NOW), -EINVAL);
+        SKT_EQ(skua_chan_send_n(c, NULL, 0, SKUA_NOW), 0);
+        SKT_EQ(skua_chan_send(c, &word, -1), -EINVAL);
+        SKT_EQ(skua_chan_send_n(c, &word, 1, SKUA_MS(1)), -EINVAL);
+        SKT_EQ(skua_chan_recv(c, &word, -1), -EINVAL);
+        SKT_EQ(skua_chan_recv_n(c, &word, 1, -1), -EINVAL);
+        SKT_EQ(skua_chan_recv_n(c, &word, 0, SKUA_NOW), 0);
+        SKT_EQ(skua_chan_len(c), 0u);
+        skua_chan_unref(c);
+    }
+    skua_chan_unref(NULL);
+}
+
+static void check_deadlines(void)
+{
+    CT_EACH(kind)
+    {
+        skua_chan *c = ct_new(kind, sizeof(uint64_t));
+        uint64_t word = 77;
+        SKT_EQ(skua_chan_cap(c), ct_cap(kind));
+        SKT_EQ(skua_chan_recv(c, &word, SKUA_NOW), -EAGAIN);
+        SKT_EQ(skua_chan_recv(c, &word, rt_past()), -ETIMEDOUT);
+        skua_time dl = skua_in(SKUA_MS(1));
+        SKT_EQ(skua_chan_recv_n(c, &word, 1, dl), -ETIMEDOUT);
+        SKT_GE(skua_now(), dl);
+        SKT_EQ(word, 77u);
+        for (uint64_t i = 0; i < ct_room(kind); i++)
+            SKT_EQ(skua_chan_send(c, &i, i % 2 ? SKUA_NEVER : SKUA_NOW), 0);
+        SKT_EQ(skua_chan_len(c), ct_room(kind));
+        if (kind != CT_UNBOUNDED) {
+            SKT_EQ(skua_chan_send(c, &word, SKUA_NOW), -EAGAIN);
+            SKT_EQ(skua_chan_send_n(c, &word, 1, rt_past()), -ETIMEDOUT);
+            dl = skua_in(SKUA_MS(1));
+            SKT_EQ(skua_chan_send(c, &word, dl), -ETIMEDOUT);
+            SKT_GE(skua_now(), dl);
+        }
+        for (uint64_t i = 0; i < ct_room(kind); i++) {
+            SKT_EQ(skua_chan_recv(c, &word, i % 2 ? SKUA_NEVER : SKUA_NOW), 0);
+            SKT_EQ(word, i);
+        }
+        SKT_EQ(skua_chan_recv(c, &word, rt_past()), -ETIMEDOUT);
+        skua_chan_unref(c);
+    }
+}
+
+/* Goal: every deadline on a full and on an empty channel; a wait that failed leaves nothing. */
+RT_TEST(chan, deadlines)
+{
+    check_deadlines();
+}
+
+RT_THREAD_TEST(chan, thread_deadlines)
+{
+    check_deadlines();
+    rt_start(workers);
+    check_deadlines();
+    SKT_EQ(skua_stop(SKUA_NEVER), 0);
+    check_deadlines();
+}
+
+/* ---- one to one ---- */
+
+struct flow {
+    skua_chan *chan;
+    uint64_t count;
+    size_t elem;
+};
+
+static void put_bytes(unsigned char *v, size_t n, uint64_t i)
+{
+    for (size_t b = 0; b < n; b++)
+        v[b] = (unsigned char)(i * 31 + b);
+}
+
+static int send_flow(void *arg)
+{
+    struct flow *f = arg;
+    unsigned char *v = malloc(f->elem + 1);
+    for (uint64_t i = 0; i < f->count; i++) {
+        put_bytes(v, f->elem, i);
+        SKT_EQ(skua_chan_send(f->chan, v, SKUA_NEVER), 0);
+        memset(v, 0xEE, f->elem + 1); /* it was copied */
+    }
+    free(v);
+    return 0;
+}
+
+static void recv_flow(struct flow *f)
+{
+    unsigned char *v = malloc(f->elem + 1), *want = malloc(f->elem + 1);
+    for (uint64_t i = 0; i < f->count; i++) {
+        put_bytes(want, f->elem, i);
+        v[f->elem] = 0x5A;
+        SKT_EQ(skua_chan_recv(f->chan, v, SKUA_NEVER), 0);
+        SKT_MEM_EQ(v, want, f->elem);
+        SKT_EQ(v[f->elem], 0x5A);
+    }
+    free(v);
+    free(want);
+}
+
+/* Goal: elements of every size arrive whole and in order, by every engine. */
+RT_TEST(chan, sizes)
+{
+    const size_t sizes[] = {0, 1, 2, 3, 4, 8, 16, 24, 4096, 65536};
+    CT_EACH(kind)
+    {
+        for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+            skua_scope s;
+            struct flow f = {ct_new(kind, sizes[i]), sizes[i] > 100 ? 20 : 300, sizes[i]};
+            ct_open(&s);
+            SKT_EQ(skua_spawn(&s, send_flow, &f), 0);
+            recv_flow(&f);
+            SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+            SKT_EQ(skua_chan_len(f.chan), 0u);
+            skua_chan_unref(f.chan);
+        }
+    }
+}
+
+static void *send_in_thread(void *arg)
+{
+    send_flow(arg);
+    return NULL;
+}
+
+/* Goal: a plain thread on one side or on both, with a runtime or without. */
+RT_THREAD_TEST(chan, threads)
+{
+    CT_EACH(kind)
+    {
+        struct flow f = {ct_new(kind, 8), 500, 8};
+        pthread_t thread = rt_thread(send_in_thread, &f);
+        recv_flow(&f);
+        rt_thread_join(thread);
+        rt_start(workers);
+        SKT_EQ(skua_spawn(SKUA_SCOPE_ROOT, send_flow, &f), 0);
+        recv_flow(&f);
+        thread = rt_thread(send_in_thread, &f);
+        recv_flow(&f);
+        rt_thread_join(thread);
+        SKT_EQ(skua_stop(SKUA_NEVER), 0);
+        skua_chan_unref(f.chan);
+    }
+}
+
+/* Goal: NULL drops the element, and only that one. */
+RT_TEST(chan, dropped)
+{
+    CT_EACH(kind)
+    {
+        skua_scope s;
+        struct flow f = {ct_new(kind, 8), 3, 8};
+        unsigned char v[8], want[8];
+        ct_open(&s);
+        SKT_EQ(skua_spawn(&s, send_flow, &f), 0);
+        SKT_EQ(skua_chan_recv(f.chan, NULL, SKUA_NEVER), 0);
+        SKT_EQ(skua_chan_recv(f.chan, v, SKUA_NEVER), 0);
+        put_bytes(want, 8, 1);
+        SKT_MEM_EQ(v, want, 8);
+        SKT_EQ(skua_chan_recv_n(f.chan, NULL, 5, SKUA_NEVER), 1);
+        SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+        skua_chan_unref(f.chan);
+    }
+}
+
+/* ---- the order of errors ---- */
+
+static int while_cancelled(void *arg)
+{
+    skua_chan *c = arg;
+    uint64_t word = 5;
+    while (!skua_cancelled())
+        skua_yield();
+    SKT_EQ(skua_chan_recv(c, &word, SKUA_NEVER), -ECANCELED);
+    SKT_EQ(skua_chan_recv(c, &word, rt_past()), -ECANCELED);
+    SKT_EQ(skua_chan_recv(c, &word, SKUA_NOW), -EAGAIN);
+    if (skua_chan_cap(c) > 0) { /* what can be done at once is done */
+        SKT_EQ(skua_chan_send(c, &word, SKUA_NEVER), 0);
+        SKT_EQ(skua_chan_recv(c, &word, SKUA_NEVER), 0);
+        SKT_EQ(skua_chan_send(c, &word, rt_past()), 0);
+        SKT_EQ(skua_chan_recv_n(c, &word, 1, rt_past()), 1);
+    } else {
+        SKT_EQ(skua_chan_send(c, &word, SKUA_NEVER), -ECANCELED);
+        SKT_EQ(skua_chan_send(c, &word, SKUA_NOW), -EAGAIN);
+    }
+    SKT_EQ(skua_chan_close(c), 0);
+    SKT_EQ(skua_chan_recv(c, &word, SKUA_NEVER), -EPIPE);
+    SKT_EQ(skua_chan_send(c, &word, rt_past()), -EPIPE);
+    SKT_EQ(skua_chan_send(c, &word, -1), -EINVAL);
+    return -ECANCELED;
+}
+
+RT_TEST(chan, order_of_errors)
+{
+    CT_EACH(kind)
+    {
+        skua_scope s;
+        skua_chan *c = ct_new(kind, 8);
+        ct_open(&s);
+        SKT_EQ(skua_spawn(&s, while_cancelled, c), 0);
+        skua_scope_cancel(&s);
+        SKT_EQ(skua_scope_close(&s, SKUA_NEVER), -ECANCELED);
+        skua_chan_unref(c);
+    }
+}
+
+struct waiters {
+    skua_chan *chan;
+    _Atomic(int) ended[200]; /* by -errno; [0]: success */
+};
+
+static void count(struct waiters *w, int rc)
+{
+    SKT_TRUE(rc <= 0 && rc > -200);
+    atomic_fetch_add(&w->ended[-rc], 1);
+}
+
+static int recv_one(void *arg)
+{
+    struct waiters *w = arg;
+    uint64_t word;
+    count(w, skua_chan_recv(w->chan, &word, SKUA_NEVER));
+    return 0;
+}
+
+static int recv_one_soon(void *arg)
+{
+    struct waiters *w = arg;
+    uint64_t word;
+    count(w, skua_chan_recv(w->chan, &word, skua_in(SKUA_MS(1))));
+    return 0;
+}
+
+static int send_one(void *arg)
+{
+    struct waiters *w = arg;
+    uint64_t word = 1;
+    count(w, skua_chan_send(w->chan, &word, SKUA_NEVER));
+    return 0;
+}
+
+static void *recv_one_in_thread(void *arg)
+{
+    recv_one(arg);
+    return NULL;
+}
+
+/* Goal: cancelled and late receivers leave the queue; those who stay get what comes, each one. */
+RT_TEST(chan, leaving)
+{
+    CT_EACH(kind)
+    {
+        struct waiters stay = {.chan = ct_new(kind, 8)}, go = {.chan = stay.chan};
+        skua_scope outer, inner;
+        uint64_t word = 1;
+        ct_open(&outer);
+        ct_open(&inner);
+        for (int i = 0; i < 20; i++) {
+            SKT_EQ(skua_spawn(&outer, recv_one, &stay), 0);
+            SKT_EQ(skua_spawn(&inner, i % 2 ? recv_one : recv_one_soon, &go), 0);
+        }
+        SKT_EQ(skua_scope_close(&inner, skua_in(SKUA_MS(2))), -EBUSY);
+        RT_UNTIL(atomic_load(&go.ended[ETIMEDOUT]) == 10);
+        skua_scope_cancel(&inner);
+        SKT_EQ(skua_scope_close(&inner, SKUA_NEVER), -ECANCELED);
+        SKT_EQ(atomic_load(&go.ended[ECANCELED]), 10);
+        for (int i = 0; i < 20; i++)
+            SKT_EQ(skua_chan_send(stay.chan, &word, SKUA_NEVER), 0);
+        SKT_EQ(skua_scope_close(&outer, SKUA_NEVER), 0);
+        SKT_EQ(atomic_load(&stay.ended[0]), 20);
+        SKT_EQ(skua_chan_len(stay.chan), 0u);
+        skua_chan_unref(stay.chan);
+    }
+}
+
+/* Goal: the same for senders: one that gave up has sent nothing. */
+RT_TEST(chan, leaving_senders)
+{
+    for (enum ct_kind kind = CT_RENDEZVOUS; kind < CT_UNBOUNDED; kind++) {
+        struct waiters stay = {.chan = ct_new(kind, 8)}, go = {.chan = stay.chan};
+        skua_scope outer, inner;
+        uint64_t word;
+        ct_fill(stay.chan, kind);
+        ct_open(&outer);
+        ct_open(&inner);
+        for (int i = 0; i < 20; i++) {
+            SKT_EQ(skua_spawn(&outer, send_one, &stay), 0);
+            SKT_EQ(skua_spawn(&inner, send_one, &go), 0);
+        }
+        SKT_EQ(skua_scope_close(&inner, skua_in(SKUA_MS(2))), -EBUSY);
+        skua_scope_cancel(&inner);
+        SKT_EQ(skua_scope_close(&inner, SKUA_NEVER), -ECANCELED);
+        SKT_EQ(atomic_load(&go.ended[ECANCELED]), 20);
+        for (uint64_t i = 0; i < 20 + ct_room(kind); i++)
+            SKT_EQ(skua_chan_recv(stay.chan, &word, SKUA_NEVER), 0);
+        SKT_EQ(skua_chan_recv(stay.chan, &word, SKUA_NOW), -EAGAIN);
+        SKT_EQ(skua_scope_close(&outer, SKUA_NEVER), 0);
+        SKT_EQ(atomic_load(&stay.ended[0]), 20);
+        skua_chan_unref(stay.chan);
+    }
+}
+
+/* Goal: a scope's deadline ends a wait on a channel. */
+RT_TEST(chan, scope_deadline)
+{
+    CT_EACH(kind)
+    {
+        skua_scope s;
+        skua_chan *c = ct_new(kind, 8);
+        uint64_t word;
+        SKT_EQ(skua_scope_open(&s, SKUA_COLLECT, skua_in(SKUA_MS(1))), 0);
+        SKT_EQ(skua_chan_recv(c, &word, SKUA_NEVER), -ETIMEDOUT);
+        SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+        skua_chan_unref(c);
+    }
+}
+
+/* ---- close ---- */
+
+/* Goal: close wakes every receiver, coroutine or thread; a second close says so. */
+RT_TEST(chan, close_wakes_receivers)
+{
+    CT_EACH(kind)
+    {
+        struct waiters w = {.chan = ct_new(kind, 8)};
+        skua_scope s;
+        uint64_t word = 1;
+        pthread_t thread = rt_thread(recv_one_in_thread, &w);
+        ct_open(&s);
+        for (int i = 0; i < 50; i++)
+            SKT_EQ(skua_spawn(&s, recv_one, &w), 0);
+        SKT_EQ(skua_scope_close(&s, skua_in(SKUA_MS(2))), -EBUSY);
+        SKT_EQ(skua_chan_close(w.chan), 0);
+        SKT_EQ(skua_chan_close(w.chan), -EPIPE);
+        SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+        RT_UNTIL(atomic_load(&w.ended[EPIPE]) == 51);
+        rt_thread_join(thread);
+        SKT_EQ(skua_chan_send(w.chan, &word, SKUA_NEVER), -EPIPE);
+        SKT_EQ(skua_chan_send_n(w.chan, &word, 1, SKUA_NOW), -EPIPE);
+        skua_chan_unref(w.chan);
+    }
+}
+
+/* Goal: close refuses the senders that wait, and what was in the channel is received, then -EPIPE. */
+RT_TEST(chan, close_refuses_senders)
+{
+    CT_EACH(kind)
+    {
+        struct waiters w = {.chan = ct_new(kind, 8)};
+        skua_scope s;
+        uint64_t word;
+        ct_fill(w.chan, kind);
+        ct_open(&s);
+        for (int i = 0; i < 50 && kind != CT_UNBOUNDED; i++)
+            SKT_EQ(skua_spawn(&s, send_one, &w), 0);
+        SKT_EQ(skua_scope_close(&s, skua_in(SKUA_MS(2))), kind != CT_UNBOUNDED ? -EBUSY : 0);
+        SKT_EQ(skua_chan_close(w.chan), 0);
+        if (kind != CT_UNBOUNDED)
+            SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+        SKT_EQ(atomic_load(&w.ended[EPIPE]), kind != CT_UNBOUNDED ? 50 : 0);
+        SKT_EQ(skua_chan_len(w.chan), ct_room(kind));
+        for (uint64_t i = 0; i < ct_room(kind); i++) {
+            SKT_EQ(skua_chan_recv(w.chan, &word, SKUA_NOW), 0);
+            SKT_EQ(word, CT_FILLER + i);
+        }
+        SKT_EQ(skua_chan_recv(w.chan, &word, SKUA_NOW), -EPIPE);
+        SKT_EQ(skua_chan_recv_n(w.chan, &word, 1, SKUA_NEVER), -EPIPE);
+        skua_chan_unref(w.chan);
+    }
+}
+
+/* ---- references ---- */
+
+/* Goal: what is left in a channel goes with it (a sanitizer sees it); a reference holds it. */
+SKT_TEST(chan, references)
+{
+    CT_EACH(kind)
+    {
+        uint64_t word;
+        skua_chan *c = ct_new(kind, 8);
+        SKT_PTR_EQ(skua_chan_ref(c), c);
+        ct_fill(c, kind);
+        skua_chan_unref(c);
+        SKT_EQ(skua_chan_recv(c, &word, SKUA_NOW), ct_room(kind) > 0 ? 0 : -EAGAIN);
+        skua_chan_unref(c);
+    }
+}
+
+/* Goal: no memory for what an unbounded channel grows by: it was not sent, and all else is there. */
+SKT_TEST(chan, no_memory)
+{
+    skua_chan *c = ct_new(CT_UNBOUNDED, 8);
+    uint64_t word = 1;
+    sk_mem_fail_after(1);
+    SKT_EQ(skua_chan_send(c, &word, SKUA_NEVER), -ENOMEM);
+    sk_mem_fail_after(0);
+    SKT_EQ(skua_chan_len(c), 0u);
+    SKT_EQ(skua_chan_send(c, &word, SKUA_NEVER), 0);
+    SKT_EQ(skua_chan_len(c), 1u);
+    skua_chan_unref(c);
+}
+
+/* ---- batches ---- */
+
+enum { BATCH = 150, BATCHES = 20 };
+
+static int send_batches(void *arg)
+{
+    uint64_t v[BATCH], next = 0;
+    for (int i = 0; i < BATCHES; i++) {
+        for (uint64_t k = 0; k < BATCH; k++)
+            v[k] = next++;
+        SKT_EQ(skua_chan_send_n(arg, v, BATCH, SKUA_NEVER), BATCH);
+        memset(v, 0xEE, sizeof(v));
+    }
+    return 0;
+}
+
+/* Goal: batches arrive whole and in order, whatever the sizes on both sides. */
+RT_TEST(chan, batches)
+{
+    CT_EACH(kind)
+    {
+        skua_scope s;
+        skua_chan *c = ct_new(kind, 8);
+        uint64_t v[100], next = 0;
+        ct_open(&s);
+        SKT_EQ(skua_spawn(&s, send_batches, c), 0);
+        for (size_t n = 1; next < BATCH * BATCHES; n = n % 100 + 1) {
+            ssize_t k = skua_chan_recv_n(c, v, n, SKUA_NEVER);
+            SKT_TRUE(k >= 1 && k <= (ssize_t)n);
+            for (ssize_t i = 0; i < k; i++)
+                SKT_EQ(v[i], next++);
+        }
+        SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+        SKT_EQ(skua_chan_recv_n(c, v, 100, SKUA_NOW), -EAGAIN);
+        skua_chan_unref(c);
+    }
+}
+
+/* Goal: a batch says how many went when it ends early; receiving takes what is there. */
+RT_TEST(chan, partial_batches)
+{
+    uint64_t v[10] = {0}, out[10];
+    for (enum ct_kind kind = CT_ONE; kind < CT_UNBOUNDED; kind++) {
+        skua_chan *c = ct_new(kind, 8);
+        uint64_t cap = skua_chan_cap(c), n = cap < 10 ? cap : 10;
+        SKT_EQ(skua_chan_send_n(c, v, 10, SKUA_NOW), n);
+        ct_fill_rest(c);
+        SKT_EQ(skua_chan_send_n(c, v, 10, SKUA_NOW), -EAGAIN);
+        SKT_EQ(skua_chan_send_n(c, v, 10, rt_past()), -ETIMEDOUT);
+        SKT_EQ(skua_chan_recv_n(c, out, 10, SKUA_NEVER), n);
+        SKT_EQ(skua_chan_send_n(c, v, 10, skua_in(SKUA_MS(1))), n);
+        SKT_EQ(skua_chan_close(c), 0);
+        SKT_EQ(skua_chan_send_n(c, v, 10, SKUA_NEVER), -EPIPE);
+        SKT_EQ(skua_chan_recv_n(c, out, 10, SKUA_NOW), n);
+        skua_chan_unref(c);
+    }
+}
+
+struct batch_end {
+    skua_chan *chan;
+    ssize_t rc;
+};
+
+static int send_until_ended(void *arg)
+{
+    struct batch_end *b = arg;
+    uint64_t v[10] = {0};
+    b->rc = skua_chan_send_n(b->chan, v, 10, SKUA_NEVER);
+    return 0;
+}
+
+/* Goal: a batch that is cancelled or closed in the middle reports what went before. */
+RT_TEST(chan, batch_ended)
+{
+    for (int by_close = 0; by_close < 2; by_close++) {
+        CT_EACH(kind)
+        {
+            skua_scope s;
+            struct batch_end b = {.chan = ct_new(kind, 8), .rc = 99};
+            uint64_t word;
+            if (kind == CT_UNBOUNDED || kind == CT_MANY) {
+                skua_chan_unref(b.chan);
+                continue;
+            }
+            ct_open(&s);
+            SKT_EQ(skua_spawn(&s, send_until_ended, &b), 0);
+            SKT_EQ(skua_chan_recv(b.chan, &word, SKUA_NEVER), 0);
+            SKT_EQ(skua_scope_close(&s, skua_in(SKUA_MS(1))), -EBUSY);
+            if (by_close)
+                SKT_EQ(skua_chan_close(b.chan), 0);
+            else
+                skua_scope_cancel(&s);
+            SKT_EQ(skua_scope_close(&s, SKUA_NEVER), by_close ? 0 : -ECANCELED);
+            SKT_EQ(b.rc, 1 + skua_chan_len(b.chan));
+            SKT_EQ(b.rc, 1 + ct_room(kind));
+            skua_chan_unref(b.chan);
+        }
+    }
+}
+
+/* ---- callbacks ---- */
+
+struct callback {
+    skua_chan *chan;
+    _Atomic(int) done;
+};
+
+static void use_in_timer(void *arg)
+{
+    struct callback *cb = arg;
+    uint64_t word = 3;
+    SKT_EQ(skua_chan_recv(cb->chan, &word, SKUA_NOW), -EAGAIN);
+    SKT_EQ(skua_chan_recv(cb->chan, &word, SKUA_NEVER), -EPERM);
+    if (skua_chan_cap(cb->chan) > 0)
+        SKT_EQ(skua_chan_send(cb->chan, &word, SKUA_NEVER), 0); /* it need not wait */
+    else
+        SKT_EQ(skua_chan_send(cb->chan, &word, SKUA_NEVER), -EPERM);
+    atomic_store(&cb->done, 1);
+}
+
+/* Goal: in a timer's function what need not wait works, and what would is refused. */
+RT_TEST(chan, callbacks)
+{
+    CT_EACH(kind)
+    {
+        struct callback cb = {.chan = ct_new(kind, 8)};
+        skua_timer timer;
+        SKT_EQ(skua_timer_start(&timer, skua_now(), use_in_timer, &cb), 0);
+        RT_UNTIL(atomic_load(&cb.done) == 1);
+        skua_chan_unref(cb.chan);
+    }
+}
