@@ -73,6 +73,12 @@ struct sk_wait {
     struct sk_timer timer;
 };
 
+/* One place in one queue. A wait for one object has one, a select one for each case. */
+struct sk_waiter {
+    struct sk_list link; /* linked to itself once it was taken out */
+    struct sk_wait *wait;
+};
+
 /* Coroutine or plain thread. Begins a wait with deadline dl (API.md's conventions). 0: registering;
  * the caller puts w into its queue, looks once more whether it must wait, and calls sk_wait_park or
  * sk_wait_abandon. Negative: it may not wait and nothing was begun: -EAGAIN (SKUA_NOW), -ECANCELED,

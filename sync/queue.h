@@ -1,6 +1,6 @@
 /* sync/queue.h - those who wait for one object: a list in order of arrival, guarded by a bit in the
  * object's own word.
- * Owns:    struct sk_queue and struct sk_waiter, and the protocol of the LOCKED bit.
+ * Owns:    struct sk_queue, and the protocol of the LOCKED bit.
  * Threads: any. A struct sk_waiter lies on its waiter's stack and is touched by others only while
  *          they hold the word; what they write into it they write after they have won its claim.
  *
@@ -30,12 +30,6 @@ enum { SK_QUEUE_WAITERS = 1, SK_QUEUE_LOCKED = 2, SK_QUEUE_BITS = 3 };
 
 struct sk_queue {
     struct sk_list list; /* next NULL: never used */
-};
-
-/* One place in one queue. A wait for one object has one, a select one for each case. */
-struct sk_waiter {
-    struct sk_list link; /* linked to itself once it was taken out */
-    struct sk_wait *wait;
 };
 
 /* Any thread. The word once it is not LOCKED: QL2. */
