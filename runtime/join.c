@@ -17,69 +17,93 @@ static bool has_ended(const struct skua_task *task)
     return sk_load_acquire(&task->x_state) >= SK_TASK_DONE;
 }
 
-struct sk_join *sk_join_split_locked(struct skua_task *task)
+static struct sk_waiter *waiter_of(struct sk_list *node)
 {
-    struct sk_join *callbacks = NULL, *next;
-    struct sk_join **tail = &task->joiners, *list = task->joiners;
-    for (; list != NULL; list = next) {
-        next = list->next;
-        if (list->wait != NULL) {
-            *tail = list;
-            tail = &list->next;
-        } else {
-            list->next = callbacks; /* the list is newest first: this turns it round */
-            callbacks = list;
-        }
+    return sk_container_of(node, struct sk_waiter, link);
+}
+
+static struct sk_join *callback_of(struct sk_list *node)
+{
+    return sk_container_of(node, struct sk_join, waiter.link);
+}
+
+/* ---- the list; all under join_lock ---- */
+
+static void push_locked(struct skua_task *task, struct sk_list *node)
+{
+    node->prev = NULL;
+    node->next = task->joiners;
+    if (node->next != NULL)
+        node->next->prev = node;
+    task->joiners = node;
+}
+
+static void remove_locked(struct skua_task *task, struct sk_list *node)
+{
+    if (node->prev != NULL)
+        node->prev->next = node->next;
+    else
+        task->joiners = node->next;
+    if (node->next != NULL)
+        node->next->prev = node->prev;
+}
+
+struct sk_list *sk_join_split_locked(struct skua_task *task)
+{
+    struct sk_list *callbacks = NULL, *next;
+    for (struct sk_list *node = task->joiners; node != NULL; node = next) {
+        next = node->next;
+        if (waiter_of(node)->wait != NULL)
+            continue;
+        remove_locked(task, node);
+        node->next = callbacks; /* the list is newest first: this turns it round */
+        callbacks = node;
     }
-    *tail = NULL;
     return callbacks;
 }
 
-void sk_join_call(struct skua_task *task, struct sk_join *callbacks)
+/* ---- the end ---- */
+
+void sk_join_call(struct skua_task *task, struct sk_list *callbacks)
 {
     while (callbacks != NULL) {
-        struct sk_join *next = callbacks->next;
-        callbacks->fn(task, callbacks->arg);
-        sk_mem_free(callbacks);
-        callbacks = next;
+        struct sk_join *callback = callback_of(callbacks);
+        callbacks = callbacks->next;
+        callback->fn(task, callback->arg);
+        sk_mem_free(callback);
     }
 }
 
 void sk_join_wake(struct skua_task *task)
 {
     sk_lock(&task->join_lock);
-    for (struct sk_join *join = task->joiners, *next; join != NULL; join = next) {
-        next = join->next; /* once it is woken the join may be gone */
-        sk_wait_wake(join->wait->task, join->wait->ticket, SK_WAIT_WOKEN);
+    for (struct sk_list *node = task->joiners, *next; node != NULL; node = next) {
+        struct sk_wait *wait = waiter_of(node)->wait;
+        next = node->next;
+        sk_list_init(node); /* out of the list; once it is woken the place may be gone */
+        sk_wait_wake(wait->task, wait->ticket, SK_WAIT_WOKEN);
     }
     task->joiners = NULL;
     sk_unlock(&task->join_lock);
 }
 
-/* False: the task has ended. */
-static bool add(struct skua_task *task, struct sk_join *join)
+/* ---- waiting ---- */
+
+bool sk_join_enter(struct skua_task *task, struct sk_waiter *waiter)
 {
     sk_lock(&task->join_lock);
     bool alive = !has_ended(task);
-    if (alive) {
-        join->next = task->joiners;
-        task->joiners = join;
-        if (task == sk_current_task())
-            task->flags |= SK_TASK_TOUCHED;
-    }
+    if (alive)
+        push_locked(task, &waiter->link);
     sk_unlock(&task->join_lock);
     return alive;
 }
 
-static void drop(struct skua_task *task, struct sk_join *join)
+void sk_join_leave(struct skua_task *task, struct sk_waiter *waiter)
 {
     sk_lock(&task->join_lock);
-    for (struct sk_join **at = &task->joiners; *at != NULL; at = &(*at)->next) {
-        if (*at == join) {
-            *at = join->next;
-            break;
-        }
-    }
+    if (waiter->link.next != &waiter->link)
+        remove_locked(task, &waiter->link);
     sk_unlock(&task->join_lock);
 }
 
@@ -93,7 +117,7 @@ static int give_result(struct skua_task *task, int *result)
 int sk_join_wait(struct skua_task *task, int *result, skua_time dl, unsigned flags)
 {
     struct sk_wait wait;
-    struct sk_join join = {.wait = &wait};
+    struct sk_waiter waiter = {.wait = &wait};
     int rc = sk_clock_check_deadline(dl);
     if (rc < 0)
         return rc;
@@ -105,14 +129,14 @@ int sk_join_wait(struct skua_task *task, int *result, skua_time dl, unsigned fla
     rc = sk_wait_begin(&wait, dl, flags);
     if (rc < 0)
         return has_ended(task) ? give_result(task, result) : rc;
-    if (!add(task, &join)) {
+    if (!sk_join_enter(task, &waiter)) {
         (void)sk_wait_abandon(
             &wait); /* a cancellation that came in between is seen at the next wait */
         return give_result(task, result);
     }
     rc = sk_wait_park(&wait);
     if (rc < 0)
-        drop(task, &join);
+        sk_join_leave(task, &waiter);
     return has_ended(task) && rc >= 0 ? give_result(task, result) : rc;
 }
 
@@ -124,27 +148,22 @@ int skua_join(skua_task *task, int *result, skua_time dl)
 /* The task has ended: the callback runs in the caller, who is nobody meanwhile. */
 static void call_here(struct skua_task *task, struct sk_join *callback)
 {
-    struct sk_worker *w = sk_current_worker();
-    struct skua_task *self = NULL;
-    if (w != NULL) {
-        self = w->current;
-        w->current = NULL;
-    }
-    sk_join_call(task, callback);
-    if (w != NULL)
-        w->current = self;
+    struct skua_task *self = sk_wait_forbid();
+    callback->waiter.link.next = NULL;
+    sk_join_call(task, &callback->waiter.link);
+    sk_wait_permit(self);
 }
 
 int skua_on_done(skua_task *task, void (*fn)(skua_task *, void *), void *arg)
 {
-    struct sk_join *join = sk_mem_alloc(sizeof(*join));
-    if (fn == NULL || join == NULL) {
-        sk_mem_free(join);
+    struct sk_join *callback = fn != NULL ? sk_mem_alloc(sizeof(*callback)) : NULL;
+    if (callback == NULL)
         return fn == NULL ? -EINVAL : -ENOMEM;
-    }
-    *join = (struct sk_join){.fn = fn, .arg = arg};
-    if (!add(task, join))
-        call_here(task, join);
+    *callback = (struct sk_join){.fn = fn, .arg = arg};
+    if (task == sk_current_task())
+        task->flags |= SK_TASK_TOUCHED;
+    if (!sk_join_enter(task, &callback->waiter))
+        call_here(task, callback);
     return 0;
 }
 

@@ -401,7 +401,7 @@ int skua_call(int (*fn)(void *), void *arg, skua_time dl)
     int rc = sk_clock_check_deadline(dl);
     if (rc < 0 || fn == NULL)
         return -EINVAL;
-    if (sk_current_worker() != NULL)
+    if (sk_current_worker() != NULL || sk_wait_is_forbidden())
         return -EPERM;
     if (sk_task_proxy() == NULL)
         return -ENOMEM; /* the caller could not wait for it */

@@ -297,7 +297,7 @@ static void settle(struct skua_task *task, int result, bool cancelled)
     sk_lock(&task->join_lock); /* whoever cancels it has done, or finds it ended */
     task->result = result;
     sk_store_release(&task->x_state, cancelled ? SK_TASK_CANCELLED : SK_TASK_DONE);
-    struct sk_join *callbacks = sk_join_split_locked(task);
+    struct sk_list *callbacks = sk_join_split_locked(task);
     sk_unlock(&task->join_lock);
     sk_join_call(task, callbacks);
     sk_join_wake(task);

@@ -31,7 +31,6 @@ struct sk_scope;
 struct sk_worker;
 struct sk_stack;
 struct sk_task_locals;
-struct sk_join;
 
 enum { SK_TASK_NEW, SK_TASK_RUNNING, SK_TASK_DONE, SK_TASK_CANCELLED };
 
@@ -79,7 +78,7 @@ struct skua_task {
     struct sk_list link;           /* in x_scope's list while LINKED; under that scope's lock */
     struct sk_task_locals *locals; /* coroutine-locals and name; NULL: none */
     void *spawn_site;              /* return address of the call that spawned it */
-    struct sk_join *joiners;       /* waits and callbacks for its end; under join_lock */
+    struct sk_list *joiners;       /* waits and callbacks for its end (runtime/join.h) */
     struct sk_lock join_lock;      /* also held by whoever cancels it: it cannot end meanwhile */
     int32_t result;
     uint32_t generation;       /* of the record: part of the task's id */

@@ -44,6 +44,37 @@ static int code_of(uint64_t word)
     }
 }
 
+/* ---- callbacks ---- */
+
+/* How many callbacks a plain thread is in; a worker has its `current`. */
+static __thread unsigned forbidden __attribute__((tls_model("initial-exec")));
+
+struct skua_task *sk_wait_forbid(void)
+{
+    struct sk_worker *w = sk_current_worker();
+    if (w == NULL) {
+        forbidden++;
+        return NULL;
+    }
+    struct skua_task *self = w->current;
+    w->current = NULL;
+    return self;
+}
+
+void sk_wait_permit(struct skua_task *self)
+{
+    struct sk_worker *w = sk_current_worker();
+    if (w == NULL)
+        forbidden--;
+    else
+        w->current = self;
+}
+
+bool sk_wait_is_forbidden(void)
+{
+    return forbidden > 0;
+}
+
 /* ---- the waiter ---- */
 
 static uint64_t next_ticket(const struct skua_task *task, unsigned flags)
@@ -91,6 +122,8 @@ static int begin_as_coroutine(struct sk_wait *w, const struct sk_worker *worker,
 
 static int begin_as_thread(struct sk_wait *w, skua_time dl, unsigned flags)
 {
+    if (sk_wait_is_forbidden())
+        return -EPERM;
     int rc = (flags & SK_WAIT_NOCANCEL) != 0 ? 0 : sk_runtime_check_wait();
     if (rc < 0)
         return rc;

@@ -116,6 +116,14 @@ void sk_wait_finish(struct skua_task *task, enum sk_wait_claim claim);
 /* Any thread. Wakes the plain thread behind proxy, whose claim the caller has won. */
 void sk_wait_wake_proxy(struct skua_task *proxy);
 
+/* Any thread. Until permit, who runs here is nobody, as in a callback that another's end calls:
+ * skua_self() is NULL, and what would wait gets -EPERM. Nestable; nothing in between suspends.
+ * Returns who it was. */
+struct skua_task *sk_wait_forbid(void);
+void sk_wait_permit(struct skua_task *self);
+/* Whether this plain thread is in such a callback. */
+bool sk_wait_is_forbidden(void);
+
 /* Any thread. Ends whatever wait the task is in because of a cancellation set at `depth` (0: from
  * outside the task, n: its n-th open scope; see runtime/cancel.h), if it can see it. */
 void sk_wait_kick(struct skua_task *task, int depth, bool stop);

@@ -1,7 +1,10 @@
 /* tests/unit/runtime/test_join.c - handles: joining, callbacks at the end, states, references. */
 #include <skua/task.h>
 
+#include <string.h>
+
 #include "runtime/base/mem.h"
+#include "runtime/join.h"
 #include "tests/unit/runtime/rt_test.h"
 
 static int give(void *arg)
@@ -319,6 +322,123 @@ RT_TEST(join, states)
     SKT_EQ(skua_cancel(task), 0);
     SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
     SKT_EQ(skua_task_state(task), SKUA_CANCELLED);
+    skua_task_unref(task);
+}
+
+enum { PLACES = 6 };
+
+/* One wait in all tasks at once, twice in the first. What sk_wait_park gave; -1: it need not wait. */
+static int wait_in_all(skua_task *const *tasks, skua_time dl)
+{
+    struct sk_wait wait;
+    struct sk_waiter waiters[PLACES + 1];
+    int entered = 0, rc = 0;
+    SKT_EQ(sk_wait_begin(&wait, dl, 0), 0);
+    for (; entered <= PLACES; entered++) {
+        waiters[entered].wait = &wait;
+        if (!sk_join_enter(tasks[entered % PLACES], &waiters[entered]))
+            break;
+    }
+    if (entered > PLACES) {
+        rc = sk_wait_park(&wait);
+    } else {
+        (void)sk_wait_abandon(&wait);
+        rc = -1;
+    }
+    while (entered-- > 0)
+        sk_join_leave(tasks[entered % PLACES], &waiters[entered]);
+    memset(waiters, 0xA5, sizeof(waiters)); /* nobody comes back to them */
+    return rc;
+}
+
+static int count_ended(skua_task *const *tasks)
+{
+    int n = 0;
+    for (int i = 0; i < PLACES; i++)
+        n += skua_task_state(tasks[i]) >= SKUA_DONE;
+    return n;
+}
+
+static int wait_in_all_until_cancelled(void *arg)
+{
+    SKT_EQ(wait_in_all(arg, SKUA_NEVER), -ECANCELED);
+    return 0;
+}
+
+static _Atomic(int) x_timed_out;
+
+static void *wait_in_all_as_thread(void *arg)
+{
+    SKT_EQ(wait_in_all(arg, skua_in(SKUA_MS(1))), -ETIMEDOUT);
+    atomic_store(&x_timed_out, 1);
+    SKT_LE(wait_in_all(arg, SKUA_NEVER), 0);
+    SKT_GE(count_ended(arg), 1);
+    return NULL;
+}
+
+/* Goal: one wait stands in many tasks; the first that ends claims it, and it leaves them all,
+ * whoever ends it. */
+RT_TEST(join, places)
+{
+    for (uint64_t round = 0; round < skt_scaled(200) + 1; round++) {
+        skua_scope s;
+        skua_event go[PLACES] = {SKUA_EVENT_INIT};
+        skua_task *tasks[PLACES];
+        pthread_t thread = 0;
+        open_scope(&s);
+        for (int i = 0; i < PLACES; i++)
+            tasks[i] = spawn_task(&s, wait_for, &go[i]);
+        skua_task *other = spawn_task(&s, wait_in_all_until_cancelled, tasks);
+        SKT_EQ(wait_in_all(tasks, skua_in(SKUA_US(100))), -ETIMEDOUT);
+        RT_UNTIL(rt_is_waiting(other));
+        SKT_EQ(skua_cancel(other), 1);
+        SKT_EQ(skua_join(other, NULL, SKUA_NEVER), 0);
+        skua_task_unref(other);
+        if (round % 20 == 0) {
+            atomic_store(&x_timed_out, 0);
+            thread = rt_thread(wait_in_all_as_thread, tasks);
+            RT_UNTIL(atomic_load(&x_timed_out) == 1);
+        }
+        SKT_EQ(count_ended(tasks), 0);
+        skua_event_set(&go[round % PLACES]);
+        int rc = wait_in_all(tasks, SKUA_NEVER);
+        SKT_TRUE(rc == 0 || rc == -1);
+        SKT_EQ(count_ended(tasks), 1);
+        SKT_EQ(wait_in_all(tasks, SKUA_NEVER), -1);
+        if (thread != 0)
+            rt_thread_join(thread);
+        for (int i = 0; i < PLACES; i++)
+            skua_event_set(&go[i]);
+        SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+        for (int i = 0; i < PLACES; i++)
+            skua_task_unref(tasks[i]);
+    }
+}
+
+static void wait_in_vain(skua_task *task, void *arg)
+{
+    skua_event never = SKUA_EVENT_INIT;
+    SKT_NULL(skua_self());
+    SKT_EQ(skua_event_wait(&never, SKUA_NEVER), -EPERM);
+    SKT_EQ(skua_event_wait(&never, SKUA_NOW), -EAGAIN);
+    SKT_EQ(skua_sleep(SKUA_MS(1)), -EPERM);
+    SKT_EQ(skua_call(give, NULL, SKUA_NEVER), -EPERM);
+    SKT_EQ(skua_join(task, NULL, SKUA_NEVER), 0);
+    ++*(int *)arg;
+}
+
+/* Goal: a callback that runs in a plain thread must not wait either; the thread may again. */
+RT_THREAD_TEST(join, on_done_in_thread)
+{
+    skua_task *task = NULL;
+    int calls = 0;
+    rt_start(workers);
+    SKT_EQ(skua_spawn_opts(SKUA_SCOPE_ROOT, give, NULL, NULL, &task), 0);
+    SKT_EQ(skua_join(task, NULL, SKUA_NEVER), 0);
+    SKT_EQ(skua_on_done(task, wait_in_vain, &calls), 0);
+    SKT_EQ(calls, 1);
+    SKT_EQ(skua_sleep(SKUA_US(1)), 0);
+    SKT_EQ(skua_stop(SKUA_NEVER), 0);
     skua_task_unref(task);
 }
 
