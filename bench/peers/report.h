@@ -3,6 +3,7 @@
 #ifndef SKUA_BENCH_PEERS_REPORT_H
 #define SKUA_BENCH_PEERS_REPORT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +38,12 @@ static inline uint64_t report_arg(int argc, char **argv, int index, uint64_t oth
         exit(2);
     }
     return value;
+}
+
+/* Whether this can be the sum of 0 .. count-1, each of which was to come once. */
+static inline bool report_sum_is_right(uint64_t sum, uint64_t count)
+{
+    return sum == count * (count - 1) / 2;
 }
 
 /* Resident memory and page tables of this process; 0 if they cannot be read. */

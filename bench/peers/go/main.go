@@ -1,4 +1,5 @@
-// gopeer WORKLOAD [PROCS [N]] - the small workloads of bench/peers on Go: yield, spawn, spawn_yield, fib, skynet, parked.
+// gopeer WORKLOAD [PROCS [N [CAPACITY]]] - the small workloads of bench/peers on Go: yield, spawn, spawn_yield, fib,
+// skynet, parked; by channels rendezvous, chan_1p1c, chan_4p4c, select4, select8; mutex.
 // One line of JSON, as report.h prints it.
 package main
 
@@ -158,12 +159,21 @@ func argument(index, otherwise int) int {
 
 func main() {
 	if len(os.Args) < 2 {
-		fail("usage: gopeer yield|spawn|spawn_yield|fib|skynet|parked [PROCS [N]]")
+		fail("usage: gopeer WORKLOAD [PROCS [N [CAPACITY]]]; workloads: yield, spawn, spawn_yield, fib, skynet, " +
+			"parked, rendezvous, chan_1p1c, chan_4p4c, mutex, select4, select8")
 	}
 	procs := argument(2, 1)
 	runtime.GOMAXPROCS(procs)
 	var ops int
 	var took time.Duration
+	// By n operations, after a tenth of them that is not timed.
+	warmed := func(n int, workload func(n int) int) {
+		workload(n / 10)
+		begin := time.Now()
+		ops = workload(n)
+		took = time.Since(begin)
+	}
+	capacity := argument(4, 128)
 	begin := time.Now()
 	switch os.Args[1] {
 	case "yield":
@@ -188,6 +198,18 @@ func main() {
 	case "parked":
 		parked(argument(3, 1000000))
 		return
+	case "rendezvous":
+		warmed(argument(3, 5000000), rendezvous)
+	case "chan_1p1c":
+		warmed(argument(3, 40000000), func(n int) int { return messages(1, n, capacity) })
+	case "chan_4p4c":
+		warmed(argument(3, 40000000), func(n int) int { return messages(4, n, capacity) })
+	case "mutex":
+		warmed(argument(3, 100000000), mutex)
+	case "select4":
+		warmed(argument(3, 10000000), func(n int) int { return selectReady(n, capacity) })
+	case "select8":
+		warmed(argument(3, 6000000), func(n int) int { return selectShared(n, capacity) })
 	default:
 		fail("no workload '" + os.Args[1] + "'")
 	}
