@@ -5,6 +5,7 @@
 #include <skua/base.h>
 #include <skua/debug.h>
 #include <skua/errno.h>
+#include <skua/future.h>
 #include <skua/io.h>
 #include <skua/net.h>
 #include <skua/runtime.h>
