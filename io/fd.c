@@ -233,6 +233,17 @@ int sk_fd_generation(int fd, uint32_t *generation)
     return 0;
 }
 
+bool sk_fd_is_closing(int fd)
+{
+    struct sk_fd *entry = sk_fd_find(fd);
+    if (entry == NULL)
+        return false;
+    sk_lock(&entry->lock);
+    bool closing = entry->closing;
+    sk_unlock(&entry->lock);
+    return closing;
+}
+
 void sk_fd_set_socket(int fd, bool is_socket)
 {
     struct sk_fd *entry = is_socket ? sk_fd_make(fd) : sk_fd_find(fd);

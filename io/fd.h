@@ -69,6 +69,9 @@ int sk_fd_close_if(int fd, uint32_t generation);
 /* 0 and *generation, or -ENOMEM. */
 int sk_fd_generation(int fd, uint32_t *generation);
 
+/* Any thread. Whether skua_close is at it: a new operation would get -EBADF. */
+bool sk_fd_is_closing(int fd);
+
 /* The hint that fd is a stream socket, for which recv and send say the same as read and write and
  * are cheaper. */
 void sk_fd_set_socket(int fd, bool is_socket);

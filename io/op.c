@@ -34,6 +34,15 @@ static bool has_msg_flags(const struct sk_op *op)
 
 /* ---- Owner only: from the ring to the waiter. */
 
+/* OP1 holds, and the claim is the owner's to finish. */
+static void finish(struct sk_op *op, enum sk_wait_claim claim)
+{
+    if (sk_unlikely(op->ended != NULL))
+        op->ended(op);
+    else
+        sk_wait_finish(op->wait.task, claim);
+}
+
 /* OP1. Readies the waiter when nothing is left to come. A thread that is woken before it sleeps
  * leaves at the claim itself, so that comes last. */
 static bool settle(struct sk_op *op)
@@ -46,13 +55,13 @@ static bool settle(struct sk_op *op)
         sk_store_relaxed(&op->wait.timer.x_heap, NULL); /* the thread may outlive this worker */
     }
     if (sk_unlikely(op->mailed)) {
-        sk_ready(task);
+        finish(op, SK_WAIT_WON);
         return true;
     }
     enum sk_wait_claim claim = sk_wait_claim(task, op->wait.ticket, SK_WAIT_WOKEN);
     if (sk_unlikely(claim == SK_WAIT_LOST))
         return false; /* the winner's mail is coming */
-    sk_wait_finish(task, claim);
+    finish(op, claim);
     return true;
 }
 
@@ -87,7 +96,7 @@ static void send_cancel(struct sk_op *op)
     sk_driver_arm_cancel(op->driver, op);
 }
 
-static void arm(struct sk_op *op)
+void sk_op_arm(struct sk_op *op)
 {
     if (sk_unlikely(op->is_limited) && !sk_driver_admit(op->driver, &op->arm)) {
         op->queued = true;
@@ -122,7 +131,7 @@ static bool take_plain(struct sk_op *op)
         return end_unarmed(op, -ECANCELED); /* the cancel was faster */
     if (op->wait.deadline != SKUA_NEVER && sk_wait_arm(&op->wait) < 0)
         return end_unarmed(op, -ENOMEM);
-    arm(op);
+    sk_op_arm(op);
     return false;
 }
 
@@ -131,7 +140,7 @@ static bool take_turn(struct sk_op *op)
     op->queued = false;
     if (op->mailed)
         return end_unarmed(op, -ECANCELED);
-    arm(op);
+    sk_op_arm(op);
     return false;
 }
 
@@ -171,7 +180,7 @@ void sk_driver_cancel(struct skua_task *t)
 
 /* ---- The waiter. */
 
-static void reset(struct sk_op *op, struct sk_driver *d)
+void sk_op_reset(struct sk_op *op, struct sk_driver *d)
 {
     op->at_once = op->is_file = op->is_refused = false;
     op->done = op->mailed = op->cancel_sent = op->armed = op->queued = false;
@@ -219,7 +228,7 @@ static int outcome(const struct sk_op *op, int waited, int reason)
 
 static int try_on_worker(struct sk_op *op, struct skua_task *task, skua_time dl)
 {
-    reset(op, sk_current_driver());
+    sk_op_reset(op, sk_current_driver());
     task->op = op; /* before the wait can be seen */
     int reason = 0;
     int rc = sk_wait_begin(&op->wait, dl, SK_WAIT_OP);
@@ -237,7 +246,7 @@ static int try_on_worker(struct sk_op *op, struct skua_task *task, skua_time dl)
         }
         return rc;
     }
-    arm(op);
+    sk_op_arm(op);
     rc = sk_wait_park(&op->wait);
     sk_fd_leave(op);
     return outcome(op, rc, reason);
@@ -245,7 +254,7 @@ static int try_on_worker(struct sk_op *op, struct skua_task *task, skua_time dl)
 
 static int try_on_loan(struct sk_op *op, struct skua_task *proxy, struct sk_driver *d, skua_time dl)
 {
-    reset(op, d);
+    sk_op_reset(op, d);
     proxy->op = op;
     int reason = 0;
     int rc = sk_wait_begin(&op->wait, dl, SK_WAIT_OP);

@@ -116,6 +116,10 @@ struct sk_op {
 
     int32_t res;
 
+    /* Called by the owner instead of readying a waiter, once OP1 holds; NULL: somebody is parked on
+     * it. */
+    void (*ended)(struct sk_op *op);
+
     struct sk_driver *driver; /* on whose ring it is */
     struct sk_fd *entry;      /* of fd */
     struct sk_mail arm;       /* "arm me"; once armed, "cancel it once more", from its owner */
@@ -135,12 +139,18 @@ static inline void sk_op_init(struct sk_op *op, enum sk_op_kind kind, int fd, co
     op->is_limited = false;
     op->is_bound = false;
     op->tried = false;
+    op->ended = NULL;
 }
 
 /* Coroutine or plain thread. Carries the operation out and waits for it until dl: what the kernel
  * gave, or -EINVAL (dl), -EAGAIN, -ETIMEDOUT, -ECANCELED, -EBADF (being closed), -ENOMEM, -EPERM,
  * -ESHUTDOWN, -EOWNERDEAD. */
 ssize_t sk_op_run(struct sk_op *op, skua_time dl);
+
+/* In two steps, for who does not park on it (io/poll.c). */
+void sk_op_reset(struct sk_op *op, struct sk_driver *d);
+/* Owner only. FRESH -> ARMED. */
+void sk_op_arm(struct sk_op *op);
 
 /* Owner only; what a driver reports. The operation may be gone after each of them. They return
  * whether a waiter was readied. */

@@ -4,14 +4,18 @@
 #ifndef SK_RUNTIME_DRIVER_H
 #define SK_RUNTIME_DRIVER_H
 
+#include <stdalign.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include <skua/time.h>
 
+#include "runtime/base/atomic.h"
+
 struct sk_driver;
 struct sk_settings;
 struct skua_task;
+struct sk_waiter;
 
 /* What a driver counts; the worker's statistics read it from any thread. */
 struct sk_driver_counts {
@@ -46,6 +50,28 @@ void sk_driver_wake(struct sk_driver *d);
  * reason than its completion: the operation is to be cancelled; its ring's owner readies t after
  * the terminal completion. */
 void sk_driver_cancel(struct skua_task *t);
+
+/* One descriptor that a wait for several things waits for, in memory that stays from arm until disarm
+ * has returned; its contents are the driver's. */
+struct sk_driver_poll {
+    alignas(SK_CACHELINE) uint64_t opaque[64];
+};
+
+/* Coroutine or plain thread, whose wait has begun; a thread holds the runtime from here until disarm.
+ * From now on whatever ends the poll may claim the wait (SK_WAIT_WOKEN), at any time: `events` (as in
+ * poll(2)), an error, skua_close. It keeps task and ticket and does not look at waiter again. 0; or
+ * nothing was begun: -EBADF (being closed, or no descriptor), -ENOMEM, -ESHUTDOWN, -EOWNERDEAD. */
+int sk_driver_poll_arm(struct sk_driver_poll *p, int fd, short events, struct sk_waiter *waiter);
+/* The same coroutine or thread, after that wait is over, perhaps on another worker; once for each arm
+ * that returned 0. Ends the poll if it has not ended, and waits, unseen by cancellation, until neither
+ * the kernel nor anybody else will touch *p again. What came: revents > 0; 0: nothing, even if the
+ * wait was claimed, and whoever still wants to know polls anew; the kernel's error; -ECANCELED:
+ * skua_close closed the descriptor. Nothing is lost: a poll takes nothing away. POLLERR, POLLHUP and
+ * POLLRDHUP come unasked. */
+int sk_driver_poll_disarm(struct sk_driver_poll *p);
+/* Any thread. The same at once, as poll(2) says it: revents > 0, 0 or a negative errno; -EBADF also while fd is
+ * being closed. */
+int sk_driver_poll_now(int fd, short events);
 
 /* In a forked child: the rings belong to the parent. */
 void sk_driver_after_fork(void);

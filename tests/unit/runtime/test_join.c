@@ -332,8 +332,9 @@ static int wait_in_all(skua_task *const *tasks, skua_time dl)
 {
     struct sk_wait wait;
     struct sk_waiter waiters[PLACES + 1];
-    int entered = 0, rc = 0;
-    SKT_EQ(sk_wait_begin(&wait, dl, 0), 0);
+    int entered = 0, rc = sk_wait_begin(&wait, dl, 0);
+    if (rc < 0)
+        return rc;
     for (; entered <= PLACES; entered++) {
         waiters[entered].wait = &wait;
         if (!sk_join_enter(tasks[entered % PLACES], &waiters[entered]))

@@ -1,0 +1,59 @@
+/* tests/unit/io/watch.h - one wait for several descriptors, as a select makes it of runtime/driver.h. */
+#ifndef WATCH_H
+#define WATCH_H
+
+#include <string.h>
+
+#include "io/fd.h"
+#include "runtime/driver.h"
+#include "runtime/wait.h"
+#include "tests/support/skt.h"
+
+enum { WATCH_MOST = 8 };
+
+/* Waits once, for n descriptors; results[i] is what disarm said, or arm. Returns what ended the
+ * wait: 0 (something came, or seemed to), or as sk_wait_begin and sk_wait_park. */
+static inline int watch_all(const int *fds, int n, short events, skua_time dl, int *results)
+{
+    struct sk_driver_poll polls[WATCH_MOST];
+    struct sk_wait wait;
+    struct sk_waiter waiter = {.wait = &wait};
+    bool armed[WATCH_MOST], failed = false;
+    int rc = sk_wait_begin(&wait, dl, 0);
+    if (rc < 0)
+        return rc;
+    memset(polls, 0xA5, sizeof(polls)); /* nothing is taken for granted */
+    for (int i = 0; i < n; i++) {
+        results[i] = sk_driver_poll_arm(&polls[i], fds[i], events, &waiter);
+        armed[i] = results[i] == 0;
+        failed = failed || !armed[i];
+    }
+    if (failed)
+        (void)sk_wait_abandon(&wait);
+    else
+        rc = sk_wait_park(&wait);
+    for (int i = 0; i < n; i++)
+        if (armed[i])
+            results[i] = sk_driver_poll_disarm(&polls[i]);
+    memset(polls, 0xA5, sizeof(polls)); /* nobody comes back to them */
+    return rc;
+}
+
+static inline int watch_one(int fd, short events, skua_time dl, int *result)
+{
+    return watch_all(&fd, 1, events, dl, result);
+}
+
+/* Whether the table of descriptors lists an operation on fd. */
+static inline bool watch_is_listed(int fd)
+{
+    struct sk_fd *entry = sk_fd_find(fd);
+    if (entry == NULL)
+        return false;
+    sk_lock(&entry->lock);
+    bool listed = entry->ops != NULL;
+    sk_unlock(&entry->lock);
+    return listed;
+}
+
+#endif
