@@ -15,6 +15,7 @@
 #include "runtime/base/atomic.h"
 #include "runtime/base/lock.h"
 #include "runtime/base/mem.h"
+#include "runtime/solo.h"
 #include "sync/chan.h"
 
 static const uint64_t ONE = (uint64_t)1 << SK_CHAN_COUNT_SHIFT;
@@ -126,7 +127,7 @@ static bool hold_for(struct skua_chan *c, uint64_t wanted, uint64_t *word)
         *word = sk_queue_settled(&c->x_lock);
         if ((*word & wanted) == 0)
             return false;
-    } while (!sk_cas_acquire(&c->x_lock, word, *word | SK_QUEUE_LOCKED)); /* QL2 */
+    } while (!sk_solo_cas(&c->x_lock, word, *word | SK_QUEUE_LOCKED)); /* QL2 */
     return true;
 }
 

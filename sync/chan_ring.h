@@ -50,6 +50,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/atomic.h"
 #include "runtime/base/mem.h"
+#include "runtime/solo.h"
 
 enum {
     SK_CHAN_RING_WAITING = 1,
@@ -202,7 +203,7 @@ sk_chan_ring_claim_free(struct sk_chan_ring *r, uint64_t n, uint64_t *word,
         k = sk_chan_ring_run(r, pos, k, 0);
         if (sk_unlikely(k == 0))
             break;
-        if (sk_likely(sk_cas_relaxed(&r->x_tail, &tail, tail + (k << SK_CHAN_RING_SHIFT)))) {
+        if (sk_likely(sk_solo_cas(&r->x_tail, &tail, tail + (k << SK_CHAN_RING_SHIFT)))) {
             *word = tail; /* CR5: with WAITING, if somebody waits */
             return k;
         }
@@ -222,7 +223,7 @@ sk_chan_ring_claim_full(struct sk_chan_ring *r, uint64_t n, uint64_t *word,
         uint64_t k = sk_chan_ring_run(r, sk_chan_ring_pos(head), n, SK_CHAN_RING_FULL);
         if (sk_unlikely(k == 0))
             break;
-        if (sk_likely(sk_cas_relaxed(&r->x_head, &head, head + (k << SK_CHAN_RING_SHIFT)))) {
+        if (sk_likely(sk_solo_cas(&r->x_head, &head, head + (k << SK_CHAN_RING_SHIFT)))) {
             *word = head; /* CR5 */
             return k;
         }
@@ -321,7 +322,7 @@ static inline enum sk_chan_ring_result sk_chan_ring_pop_n(struct sk_chan_ring *r
 /* Any thread. False: it was closed before. */
 static inline bool sk_chan_ring_close(struct sk_chan_ring *r)
 {
-    return (sk_or_acq_rel(&r->x_tail, (uint64_t)SK_CHAN_RING_CLOSED) & SK_CHAN_RING_CLOSED) == 0;
+    return (sk_solo_or(&r->x_tail, (uint64_t)SK_CHAN_RING_CLOSED) & SK_CHAN_RING_CLOSED) == 0;
 }
 
 /* Any thread. How many elements there are, claimed ones and such as are on their way too. */
@@ -344,7 +345,7 @@ static inline uint64_t sk_chan_ring_cap(const struct sk_chan_ring *r)
  * takes the slow path. AGAIN: there is something, or it is on its way. */
 static inline enum sk_chan_ring_result sk_chan_ring_announce_receiver(struct sk_chan_ring *r)
 {
-    uint64_t tail = sk_or_acq_rel(&r->x_tail, (uint64_t)SK_CHAN_RING_WAITING); /* CR5 */
+    uint64_t tail = sk_solo_or(&r->x_tail, (uint64_t)SK_CHAN_RING_WAITING); /* CR5 */
     uint64_t head = sk_chan_ring_pos(sk_load_acquire(&r->x_head));
     if ((int64_t)(head - sk_chan_ring_pos(tail)) < 0)
         return SK_CHAN_RING_AGAIN;
@@ -354,7 +355,7 @@ static inline enum sk_chan_ring_result sk_chan_ring_announce_receiver(struct sk_
 /* The same for who wants to push. */
 static inline enum sk_chan_ring_result sk_chan_ring_announce_sender(struct sk_chan_ring *r)
 {
-    uint64_t head = sk_or_acq_rel(&r->x_head, (uint64_t)SK_CHAN_RING_WAITING); /* CR5 */
+    uint64_t head = sk_solo_or(&r->x_head, (uint64_t)SK_CHAN_RING_WAITING); /* CR5 */
     uint64_t tail = sk_load_acquire(&r->x_tail);
     if ((tail & SK_CHAN_RING_CLOSED) != 0)
         return SK_CHAN_RING_ENDED;
@@ -365,13 +366,13 @@ static inline enum sk_chan_ring_result sk_chan_ring_announce_sender(struct sk_ch
 /* Holder of the waiters' lock: no receiver is in the queue. */
 static inline void sk_chan_ring_forget_receivers(struct sk_chan_ring *r)
 {
-    (void)sk_and_acq_rel(&r->x_tail, ~(uint64_t)SK_CHAN_RING_WAITING);
+    (void)sk_solo_and(&r->x_tail, ~(uint64_t)SK_CHAN_RING_WAITING);
 }
 
 /* Holder of the waiters' lock: no sender is in the queue. */
 static inline void sk_chan_ring_forget_senders(struct sk_chan_ring *r)
 {
-    (void)sk_and_acq_rel(&r->x_head, ~(uint64_t)SK_CHAN_RING_WAITING);
+    (void)sk_solo_and(&r->x_head, ~(uint64_t)SK_CHAN_RING_WAITING);
 }
 
 #endif

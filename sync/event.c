@@ -14,6 +14,7 @@
 #include "runtime/base/atomic.h"
 #include "runtime/base/clock.h"
 #include "runtime/sched.h"
+#include "runtime/solo.h"
 #include "sync/queue.h"
 
 enum { SET = 4 };
@@ -51,7 +52,7 @@ int skua_event_set(skua_event *e)
             wake_all(event);
             return 0;
         }
-    } while (!sk_cas_acq_rel(&event->x_word, &word, SET)); /* EV1 */
+    } while (!sk_solo_cas(&event->x_word, &word, SET)); /* EV1 */
     return 0;
 }
 
@@ -61,7 +62,7 @@ int skua_event_clear(skua_event *e)
     uint64_t word;
     do {
         word = sk_queue_settled(&event->x_word);
-    } while ((word & SET) != 0 && !sk_cas_acq_rel(&event->x_word, &word, word & ~(uint64_t)SET));
+    } while ((word & SET) != 0 && !sk_solo_cas(&event->x_word, &word, word & ~(uint64_t)SET));
     return 0;
 }
 

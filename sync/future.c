@@ -31,6 +31,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/mem.h"
 #include "runtime/sched.h"
+#include "runtime/solo.h"
 #include "runtime/wait.h"
 #include "sync/queue.h"
 
@@ -131,7 +132,7 @@ static bool choose(skua_future *f)
         word = sk_queue_settled(&f->x_word);
         if (word != PENDING)
             return false;
-    } while (!sk_cas_acquire(&f->x_word, &word, CHOSEN));
+    } while (!sk_solo_cas(&f->x_word, &word, CHOSEN));
     return true;
 }
 

@@ -19,6 +19,7 @@
 #include "runtime/base/atomic.h"
 #include "runtime/base/clock.h"
 #include "runtime/sched.h"
+#include "runtime/solo.h"
 #include "runtime/task.h"
 #include "sync/mutex.h"
 #include "sync/owner.h"
@@ -44,7 +45,7 @@ static uint64_t owner_of(uint64_t word)
 static bool try_lock(struct mutex *mutex, uint64_t me)
 {
     uint64_t word = 0;
-    return sk_cas_acquire(&mutex->x_word, &word, me); /* MX2 */
+    return sk_solo_cas(&mutex->x_word, &word, me); /* MX2 */
 }
 
 int skua_mutex_trylock(skua_mutex *m)
@@ -122,7 +123,7 @@ int skua_mutex_unlock(skua_mutex *m)
     struct mutex *mutex = mutex_of(m);
     uint64_t me = sk_owner_self();
     uint64_t word = me;
-    if (sk_likely(me != 0 && sk_cas_acq_rel(&mutex->x_word, &word, 0))) /* MX1 */
+    if (sk_likely(me != 0 && sk_solo_cas(&mutex->x_word, &word, 0))) /* MX1 */
         return 0;
     return unlock_slow(mutex, me);
 }

@@ -16,6 +16,7 @@
 #include "runtime/base/atomic.h"
 #include "runtime/base/clock.h"
 #include "runtime/sched.h"
+#include "runtime/solo.h"
 #include "sync/owner.h"
 #include "sync/queue.h"
 
@@ -78,7 +79,7 @@ static bool is_over(uint64_t word, uint64_t me)
 static bool try_begin(struct once *once, uint64_t me)
 {
     uint64_t word = 0;
-    return sk_cas_acquire(&once->x_word, &word, me); /* ON2 */
+    return sk_solo_cas(&once->x_word, &word, me); /* ON2 */
 }
 
 /* Into the queue; false: it is DONE, or the caller's turn. */

@@ -3,6 +3,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/lock.h"
 #include "runtime/current.h"
+#include "runtime/solo.h"
 #include "runtime/task.h"
 
 uint64_t sk_queue_settled(_Atomic(uint64_t) *x_word)
@@ -20,7 +21,7 @@ uint64_t sk_queue_hold(_Atomic(uint64_t) *x_word)
     uint64_t word;
     do {
         word = sk_queue_settled(x_word);
-    } while (!sk_cas_acquire(x_word, &word, word | SK_QUEUE_LOCKED)); /* QL2 */
+    } while (!sk_solo_cas(x_word, &word, word | SK_QUEUE_LOCKED)); /* QL2 */
     return word;
 }
 

@@ -1,7 +1,7 @@
 /* sync/queue.h - those who wait for one object: a list in order of arrival, guarded by a bit in the
  * object's own word.
  * Owns:    struct sk_queue, and the protocol of the LOCKED bit. (struct sk_waiter: runtime/wait.h.)
- * Threads: any. A struct sk_waiter lies on its waiter's stack and is touched by others only while
+ * Threads: any. Words change by runtime/solo.h. A struct sk_waiter lies on its waiter's stack and is touched by others only while
  *          they hold the word; what they write into it they write after they have won its claim.
  *
  * While LOCKED is set in a word nobody else changes the word or the list. Who holds it ends with

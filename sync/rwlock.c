@@ -18,6 +18,7 @@
 #include "runtime/base/atomic.h"
 #include "runtime/base/clock.h"
 #include "runtime/sched.h"
+#include "runtime/solo.h"
 #include "sync/owner.h"
 #include "sync/queue.h"
 
@@ -69,7 +70,7 @@ static bool try_lock(struct rwlock *lock, uint64_t share)
         word = sk_queue_settled(&lock->x_word);
         if (!is_open(word, share))
             return false;
-    } while (!sk_cas_acquire(&lock->x_word, &word, word + share)); /* RW2 */
+    } while (!sk_solo_cas(&lock->x_word, &word, word + share)); /* RW2 */
     return true;
 }
 
@@ -175,8 +176,8 @@ int skua_rwlock_unlock(skua_rwlock *l)
         if (share == 0)
             return -EPERM;
         passes_on = (word & SK_QUEUE_WAITERS) != 0 && state_of(word) == share;
-    } while (!sk_cas_acq_rel(&lock->x_word, &word, /* RW1 */
-                             passes_on ? word | SK_QUEUE_LOCKED : word - share));
+    } while (!sk_solo_cas(&lock->x_word, &word, /* RW1 */
+                          passes_on ? word | SK_QUEUE_LOCKED : word - share));
     if (passes_on)
         let_go(lock, 0);
     return 0;

@@ -17,6 +17,7 @@
 #include "runtime/base/atomic.h"
 #include "runtime/base/clock.h"
 #include "runtime/sched.h"
+#include "runtime/solo.h"
 #include "sync/queue.h"
 
 enum { COUNT_SHIFT = 2 };
@@ -57,7 +58,7 @@ static bool try_take(struct sem *sem, uint64_t n)
         word = sk_queue_settled(&sem->x_word);
         if (!has(word, n))
             return false;
-    } while (!sk_cas_acquire(&sem->x_word, &word, word - (n << COUNT_SHIFT))); /* SE2 */
+    } while (!sk_solo_cas(&sem->x_word, &word, word - (n << COUNT_SHIFT))); /* SE2 */
     return true;
 }
 
@@ -137,8 +138,8 @@ int skua_sem_post(skua_sem *s, unsigned n)
         if (count > UINT32_MAX)
             return -EINVAL;
         gives = (word & SK_QUEUE_WAITERS) != 0;
-    } while (!sk_cas_acq_rel(&sem->x_word, &word, /* SE1, QL2 */
-                             gives ? word | SK_QUEUE_LOCKED : count << COUNT_SHIFT));
+    } while (!sk_solo_cas(&sem->x_word, &word, /* SE1, QL2 */
+                          gives ? word | SK_QUEUE_LOCKED : count << COUNT_SHIFT));
     if (gives)
         let_go(sem, count);
     return 0;

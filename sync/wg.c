@@ -14,6 +14,7 @@
 #include "runtime/base/atomic.h"
 #include "runtime/base/clock.h"
 #include "runtime/sched.h"
+#include "runtime/solo.h"
 #include "sync/queue.h"
 
 enum { COUNT_SHIFT = 2 };
@@ -52,7 +53,7 @@ int skua_wg_add(skua_wg *g, int n)
         last = count == 0 && (word & SK_QUEUE_WAITERS) != 0;
         next = last ? word | SK_QUEUE_LOCKED
                     : (uint64_t)count << COUNT_SHIFT | (word & SK_QUEUE_WAITERS);
-    } while (!sk_cas_acq_rel(&wg->x_word, &word, next)); /* WG1, QL2 */
+    } while (!sk_solo_cas(&wg->x_word, &word, next)); /* WG1, QL2 */
     if (last)
         reach_zero(wg);
     return 0;
