@@ -71,6 +71,8 @@ int main(int argc, char **argv)
     int rc = p.fd < 0 ? -errno : skua_chan_new(&p.chunks, sizeof(off_t), 16, 0);
     if (rc == 0 && (rc = skua_chan_new(&p.counts, sizeof(size_t), 0, 0)) == 0)
         rc = skua_run(run, &p, NULL);
+    skua_chan_unref(p.chunks);
+    skua_chan_unref(p.counts);
     if (rc < 0)
         fprintf(stderr, "pipeline: %s; usage: pipeline FILE\n", skua_strerror(rc));
     return rc < 0;
