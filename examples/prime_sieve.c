@@ -1,6 +1,5 @@
-/* examples/prime_sieve.c - the sieve of Eratosthenes as a chain of coroutines: each drops the
- * multiples of one prime, and the first number that passes all of them is the next prime. The
- * channels have no buffer: a number goes from hand to hand.
+/* examples/prime_sieve.c - the sieve of Eratosthenes: each coroutine of a chain drops the multiples of
+ * one prime, and what passes all is the next. The channels between them have no buffer.
  *
  *     $ prime_sieve [N]                the first N primes, 10 by default */
 #include <stdio.h>
@@ -59,8 +58,9 @@ static int run(void *arg)
     long count = *(long *)arg;
     skua_chan **chans = calloc((size_t)count + 1, sizeof(*chans));
     skua_scope scope;
-    if (chans == NULL || skua_scope_open(&scope, SKUA_FAIL_FAST, SKUA_NEVER) < 0)
+    if (chans == NULL)
         return -ENOMEM;
+    skua_scope_open(&scope, SKUA_FAIL_FAST, SKUA_NEVER);
     int rc = sieve(&scope, chans, count);
     skua_scope_cancel(&scope);
     skua_scope_close(&scope, SKUA_NEVER); /* nobody uses the channels any more */

@@ -9,7 +9,7 @@ import unittest
 import harness
 
 TEXT_BYTES = 100_000_000
-CHUNK_BYTES = 32 * 1024  # what the example reads at once
+CHUNK_BYTES = 64 * 1024  # what the example counts at once
 WHITE = [b" ", b" ", b" ", b"  ", b"\n", b"\n\n", b"\t", b"\r\n", b"\v", b"\f"]
 
 
