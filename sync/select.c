@@ -38,7 +38,8 @@ struct select {
     unsigned count; /* of cases that are not SKIP */
     bool is_ordered;
     unsigned home_count;
-    uint32_t *order; /* indices of those cases */
+    struct sk_driver_poll *polls; /* one for each descriptor; NULL: none */
+    uint32_t *order;              /* indices of those cases */
     struct sk_select_slot *slots;
     struct sk_select_home *homes;
     void *memory; /* NULL: all is in here */
@@ -249,16 +250,26 @@ static int sleep_once(struct select *s)
     return rc < 0 ? rc : end;
 }
 
+/* Of descriptors, or of all but those. */
+static void leave(struct select *s, bool fds, struct sk_select_slot **claimed)
+{
+    for (unsigned i = 0; i < s->count; i++) {
+        struct sk_select_slot *slot = &s->slots[i];
+        if ((slot->poll != NULL) != fds)
+            continue;
+        if (slot->entered && sk_select_case_leave(slot) && *claimed == NULL)
+            *claimed = slot;
+        slot->entered = slot->comes_back = false;
+    }
+}
+
 /* Step 6. The slot for which the wait was claimed; NULL: none of those that tell. */
 static struct sk_select_slot *leave_all(struct select *s)
 {
     struct sk_select_slot *claimed = NULL;
-    for (unsigned i = 0; i < s->count; i++) {
-        struct sk_select_slot *slot = &s->slots[i];
-        if (slot->entered && sk_select_case_leave(slot))
-            claimed = slot;
-        slot->entered = slot->comes_back = false;
-    }
+    leave(s, false, &claimed);
+    if (s->polls != NULL)
+        leave(s, true, &claimed);
     return claimed;
 }
 
@@ -274,6 +285,10 @@ static int settle(struct select *s, struct sk_select_slot *claimed)
         claimed->which->res = sk_chan_outcome(&claimed->waiter);
         return index_of(s, claimed);
     }
+    if (claimed != NULL && claimed->poll != NULL && !s->is_ordered) {
+        claimed->which->res = claimed->seen;
+        return index_of(s, claimed);
+    }
     if (claimed != NULL && !s->is_ordered && sk_select_case_try(claimed->which))
         return index_of(s, claimed);
     int done = scan(s);
@@ -284,13 +299,31 @@ static int settle(struct select *s, struct sk_select_slot *claimed)
     return done;
 }
 
-static int wait_for_one(struct select *s, skua_time dl)
+/* 0 or -ENOMEM. */
+static int fill_slots(struct select *s)
 {
-    for (unsigned i = 0; i < s->count; i++)
-        s->slots[i] = (struct sk_select_slot){
-            .which = &s->cases[s->order[i]],
-            .waiter = {.base.wait = &s->wait, .val = s->cases[s->order[i]].val}};
+    unsigned fds = 0;
+    for (unsigned i = 0; i < s->count; i++) {
+        skua_case *k = &s->cases[s->order[i]];
+        s->slots[i] =
+            (struct sk_select_slot){.which = k, .waiter = {.base.wait = &s->wait, .val = k->val}};
+        fds += k->op == SKUA_FD;
+    }
     collect_homes(s);
+    s->polls = NULL;
+    if (fds == 0)
+        return 0;
+    s->polls = sk_mem_zalloc_aligned(alignof(struct sk_driver_poll), fds * sizeof(*s->polls));
+    if (s->polls == NULL)
+        return -ENOMEM;
+    for (unsigned i = 0; i < s->count; i++)
+        if (s->slots[i].which->op == SKUA_FD)
+            s->slots[i].poll = &s->polls[--fds];
+    return 0;
+}
+
+static int repeat_until_one(struct select *s, skua_time dl)
+{
     for (;;) {
         int rc = sk_wait_begin(&s->wait, dl, 0);
         if (rc < 0)
@@ -303,6 +336,15 @@ static int wait_for_one(struct select *s, skua_time dl)
         if (index != NONE || rc < 0)
             return index != NONE ? index : rc;
     }
+}
+
+static int wait_for_one(struct select *s, skua_time dl)
+{
+    int rc = fill_slots(s);
+    if (rc == 0)
+        rc = repeat_until_one(s, dl);
+    sk_mem_free(s->polls);
+    return rc;
 }
 
 static __attribute__((noinline)) int wait_with_few(struct select *s, skua_time dl)

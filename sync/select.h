@@ -13,13 +13,6 @@
 #include "runtime/driver.h"
 #include "sync/chan.h"
 
-#if __has_include("sync/future.h")
-#define SK_SELECT_FUTURE 1
-#endif
-#if __has_include("runtime/join_wait.h")
-#define SK_SELECT_TASK 1
-#endif
-
 /* A channel of the locked engine that takes part, held by the select while it registers. */
 struct sk_select_home {
     struct skua_chan *chan;
@@ -30,8 +23,10 @@ struct sk_select_slot {
     struct sk_chan_waiter waiter; /* its place in the queue of what it waits for */
     skua_case *which;
     struct sk_select_home *home; /* NULL: not a channel of the locked engine */
+    struct sk_driver_poll *poll; /* NULL: not a descriptor */
     bool entered;
     bool comes_back; /* it was claimed, and found nothing: to the front of the queue */
+    int seen;        /* of a descriptor: what came of the poll */
 };
 
 /* 0, or -EINVAL, -EDEADLK: such a case cannot be. */
@@ -47,7 +42,8 @@ struct skua_chan *sk_select_case_locked(const skua_case *k);
  * be, and was not entered; or a negative errno. */
 int sk_select_case_enter(struct sk_select_slot *slot);
 
-/* The wait is over: takes an entered slot out. True: the wait was claimed for it. */
+/* The wait is over: takes an entered slot out. True: the wait was claimed for it, or `seen` says what
+ * has happened there. A descriptor's may wait for the kernel, so it comes last. */
 bool sk_select_case_leave(struct sk_select_slot *slot);
 
 /* The wait was claimed for this slot, and something else was done: the wake is another's. */
