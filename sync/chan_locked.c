@@ -109,6 +109,8 @@ int sk_chan_outcome(struct sk_chan_waiter *waiter)
 
 bool sk_chan_locked_leave(struct skua_chan *c, struct sk_chan_waiter *waiter, bool is_send)
 {
+    if (sk_load_acquire(&waiter->x_outcome) != SK_CHAN_PENDING) /* CH2: out of the queue */
+        return true;
     uint64_t word = sk_queue_hold(&c->x_lock);
     sk_list_remove(&waiter->base.link);
     if (sk_queue_is_empty(is_send ? &c->senders : &c->receivers))
