@@ -4,8 +4,7 @@
  * owner are errors and not corruption.
  *   lock    0 -> self, by CAS; else it holds the word and queues, or finds the mutex free
  *   unlock  self -> 0, by CAS; else it holds the word, claims the first who waits, and lets go with
- *   that one as the owner
- *           (hand-off in order of arrival: nobody starves), or with 0
+ *           that one as the owner (in order of arrival: nobody starves; docs/adr/0009), or with 0
  * A waiter that was claimed before it slept may go on before the word names it: it waits until the
  * word is settled.
  * Order: MX1 release of the unlocking CAS, or QL1 -> MX2 acquire of the locking CAS, or QL2: the
@@ -91,9 +90,8 @@ static int lock_slow(struct mutex *mutex, uint64_t me, skua_time dl, unsigned fl
     return rc;
 }
 
-int skua_mutex_lock(skua_mutex *m, skua_time dl)
+static __attribute__((noinline)) int lock_fully(struct mutex *mutex, skua_time dl)
 {
-    struct mutex *mutex = mutex_of(m);
     int rc = sk_clock_check_deadline(dl);
     if (sk_unlikely(rc < 0))
         return rc;
@@ -101,14 +99,32 @@ int skua_mutex_lock(skua_mutex *m, skua_time dl)
     uint64_t me = sk_owner_self();
     if (sk_unlikely(me == 0))
         return -ENOMEM;
-    return sk_likely(try_lock(mutex, me)) ? 0 : lock_slow(mutex, me, dl, 0);
+    return try_lock(mutex, me) ? 0 : lock_slow(mutex, me, dl, 0);
 }
 
-static int unlock_slow(struct mutex *mutex, uint64_t me)
+/* A coroutine that finds the mutex free calls nothing on its way: what lock and unlock cost is
+ * little more than their two locked instructions. */
+int skua_mutex_lock(skua_mutex *m, skua_time dl)
 {
+    struct mutex *mutex = mutex_of(m);
+    struct sk_worker *w = sk_current_worker();
+    if (sk_likely(dl == SKUA_NEVER && w != NULL && w->current != NULL && w->budget > 1) &&
+        sk_likely(try_lock(mutex, (uintptr_t)w->current))) {
+        w->budget--; /* as sk_sched_spend does */
+        return 0;
+    }
+    return lock_fully(mutex, dl);
+}
+
+static __attribute__((noinline)) int unlock_fully(struct mutex *mutex)
+{
+    uint64_t me = sk_owner_self();
+    uint64_t word = sk_load_relaxed(&mutex->x_word);
     struct sk_queue_woken woken = {.first = NULL};
-    if (me == 0 || owner_of(sk_load_relaxed(&mutex->x_word)) != me)
+    if (me == 0 || owner_of(word) != me)
         return -EPERM;
+    if (word == me && sk_solo_cas(&mutex->x_word, &word, 0)) /* MX1 */
+        return 0;
     (void)sk_queue_hold(&mutex->x_word);
     struct sk_waiter *next = sk_queue_claim(&mutex->queue, &woken);
     uint64_t owner = next != NULL ? (uintptr_t)next->wait->task : 0;
@@ -121,11 +137,13 @@ static int unlock_slow(struct mutex *mutex, uint64_t me)
 int skua_mutex_unlock(skua_mutex *m)
 {
     struct mutex *mutex = mutex_of(m);
-    uint64_t me = sk_owner_self();
-    uint64_t word = me;
-    if (sk_likely(me != 0 && sk_solo_cas(&mutex->x_word, &word, 0))) /* MX1 */
-        return 0;
-    return unlock_slow(mutex, me);
+    struct sk_worker *w = sk_current_worker();
+    if (sk_likely(w != NULL && w->current != NULL)) {
+        uint64_t word = (uintptr_t)w->current;
+        if (sk_likely(sk_solo_cas(&mutex->x_word, &word, 0))) /* MX1 */
+            return 0;
+    }
+    return unlock_fully(mutex);
 }
 
 bool sk_mutex_is_mine(skua_mutex *m)

@@ -161,6 +161,12 @@ static int wait_cancelled_for_mutex(void *arg)
     return lock_and_wait(arg, skua_in(SKUA_MS(2)));
 }
 
+static bool waits_for_mutex(skua_task *task)
+{
+    enum { SEES_NOTHING = SK_WAIT_NOCANCEL | SK_WAIT_WAITING };
+    return (atomic_load(&task->x_wait) & (SK_WAIT_NOCANCEL | SK_WAIT_STATE_MASK)) == SEES_NOTHING;
+}
+
 /* Goal: the mutex is waited for again in spite of the deadline and of cancellation. */
 RT_TEST(cond, locks_again)
 {
@@ -176,14 +182,14 @@ RT_TEST(cond, locks_again)
             SKT_EQ(skua_cond_signal(&p.cond), 0);
         if (cancels)
             SKT_EQ(skua_cancel(task), 1);
-        skua_time end = skua_in(SKUA_MS(4));
+        RT_UNTIL(waits_for_mutex(task));
+        skua_time end = skua_in(SKUA_MS(3)); /* its deadline, too, has passed then */
         while (skua_now() < end)
             rt_pause();
-        SKT_EQ(skua_task_state(task), SKUA_RUNNING); /* it waits for the mutex */
         SKT_EQ(skua_cancel(task), 1);
         for (int n = 0; n < 3; n++)
             skua_yield();
-        SKT_EQ(skua_task_state(task), SKUA_RUNNING);
+        SKT_TRUE(waits_for_mutex(task));
         SKT_EQ(skua_mutex_unlock(&p.mutex), 0);
         int rc = sy_result(task);
         if (cancels || !signals)
