@@ -36,7 +36,6 @@ enum mode { SEARCH, RANDOM, REPLAY };
 static struct {
     struct model *models, **models_tail;
     const struct model *model;
-    char *stacks;
     void *main_sp;
     enum mode mode;
     struct choice path[PATH_MAX_CHOICES];
@@ -241,20 +240,32 @@ static void leave(void)
     go_on_with(able[choose(n, 'L')]);
 }
 
+/* Whether this turn of the loop has read what the one before has: so would the next. */
+static bool turns_are_alike(const struct thread *t)
+{
+    if (t->read_count != t->before_count || t->read_count == 0)
+        return false;
+    for (unsigned i = 0; i < t->read_count; i++)
+        if (t->reads[i].word != t->before[i].word || t->reads[i].value != t->before[i].value)
+            return false;
+    return !memory_reads_changed(t);
+}
+
 void model_spin(void)
 {
     if (engine.current < 0)
         return;
     struct thread *t = self();
     engine_step();
-    if (memory_reads_changed(t)) {
-        t->fresh = false;
-        engine_point();
-        return;
+    bool alike = turns_are_alike(t);
+    if (alike) {
+        report_note("  (waits until what it reads changes)", engine.current);
+        t->state = SPINNING;
+        leave();
     }
-    report_note("  (waits until what it reads changes)", engine.current);
-    t->state = SPINNING;
-    leave();
+    memcpy(t->before, t->reads, sizeof(t->reads));
+    t->before_count = alike ? 0 : t->read_count;
+    t->read_count = 0;
 }
 
 bool model_park(bool may_time_out, bool edge)
@@ -335,7 +346,7 @@ static void prepare_threads(const struct model *model)
         memset(t, 0, sizeof(*t));
         t->state = ABLE;
         t->clock[i] = 1;
-        t->sp = sk_arch_prepare(the.stacks + (i + 1) * STACK_BYTES, thread_main);
+        t->sp = sk_arch_prepare(engine.stacks + (i + 1) * STACK_BYTES, thread_main);
         engine.thread_count++;
     }
 }
@@ -383,7 +394,7 @@ static void check_body(struct sk_worker *unused)
 
 static void on_own_stack(void (*body)(struct sk_worker *))
 {
-    void *sp = sk_arch_prepare(the.stacks + (MODEL_THREADS_MAX + 1) * STACK_BYTES, body);
+    void *sp = sk_arch_prepare(engine.stacks + (MODEL_THREADS_MAX + 1) * STACK_BYTES, body);
     sk_switch(&the.main_sp, sp, NULL);
 }
 
@@ -581,9 +592,10 @@ int main(int argc, char **argv)
     bool list = argc == 2 && strcmp(argv[1], "--list") == 0;
     unsigned ran = 0;
     setvbuf(stdout, NULL, _IOLBF, 0);
-    the.stacks = mmap(NULL, (MODEL_THREADS_MAX + 1) * STACK_BYTES, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (the.stacks == MAP_FAILED)
+    engine.stacks_bytes = (MODEL_THREADS_MAX + 1) * STACK_BYTES;
+    engine.stacks =
+        mmap(NULL, engine.stacks_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (engine.stacks == MAP_FAILED)
         return 1;
     for (const struct model *model = the.models; model != NULL; model = model->next) {
         if (list)

@@ -29,7 +29,7 @@ struct word {
     bool contested; /* two threads use it, one of them writes */
 };
 
-enum { BUFFER_ENTRIES = 8, LAST_READS = 3 };
+enum { BUFFER_ENTRIES = 8, LAST_READS = 8 };
 
 /* A store, or a wake, that is not visible yet. */
 struct buffered {
@@ -38,6 +38,12 @@ struct buffered {
     model_clock clock;
     uint8_t bytes;
     uint8_t wakes; /* the thread */
+};
+
+struct read {
+    struct word *word;
+    uint64_t value;
+    uint32_t version;
 };
 
 enum thread_state { UNUSED, ABLE, ASLEEP, SPINNING, ENDED };
@@ -52,11 +58,10 @@ struct thread {
     model_clock released;   /* by a release fence */
     model_clock to_acquire; /* by relaxed loads, for an acquire fence */
     model_clock token_clock;
-    uintptr_t futex; /* address that it sleeps on; 0: none */
-    struct {
-        struct word *word;
-        uint32_t version;
-    } reads[LAST_READS]; /* newest first */
+    uintptr_t futex;                /* address that it sleeps on; 0: none */
+    struct read reads[LAST_READS];  /* since the last model_spin, oldest first */
+    struct read before[LAST_READS]; /* in the turn before that */
+    unsigned read_count, before_count;
     struct buffered buffer[BUFFER_ENTRIES];
     unsigned buffer_count;
 };
@@ -64,6 +69,8 @@ struct thread {
 enum memory { MEMORY_SC, MEMORY_TSO };
 
 struct engine {
+    char *stacks;
+    size_t stacks_bytes;
     int current; /* -1: not in a model thread */
     uint32_t run;
     enum memory memory;

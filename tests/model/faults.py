@@ -23,11 +23,12 @@ RUN_SECONDS = 120
 class Fault:
     def __init__(self, name):
         self.name, self.program, self.models, self.file = name, "", [], ""
-        self.old, self.new, self.line_count = [], [], 0
+        self.hunks = [([], [])]  # lines to find, lines to put there
 
 
 def read_faults(path):
-    """[name] begins a fault; `model: program model...`, `file: path`; then lines as in a diff."""
+    """[name] begins a fault; `model: program model...`, `file: path`; then lines as in a diff; `@@` between two
+    places."""
     faults = []
     with open(path, encoding="utf-8") as source:
         for number, line in enumerate(source, 1):
@@ -40,11 +41,13 @@ def read_faults(path):
                 faults[-1].program, *faults[-1].models = line[7:].split()
             elif line.startswith("file: "):
                 faults[-1].file = line[6:].strip()
+            elif line == "@@":
+                faults[-1].hunks.append(([], []))
             elif line[0] in "-+ ":
                 if line[0] in "- ":
-                    faults[-1].old.append(line[1:].strip())
+                    faults[-1].hunks[-1][0].append(line[1:].strip())
                 if line[0] in "+ ":
-                    faults[-1].new.append(line[1:].strip())
+                    faults[-1].hunks[-1][1].append(line[1:].strip())
             else:
                 sys.exit(f"{path}:{number}: what is this? {line}")
     return faults
@@ -54,13 +57,13 @@ def apply(fault):
     """The text of the file with the fault in it."""
     with open(os.path.join(ROOT, fault.file), encoding="utf-8") as source:
         lines = source.read().split("\n")
-    stripped = [line.strip() for line in lines]
-    size = len(fault.old)
-    places = [i for i in range(len(lines) - size + 1) if stripped[i:i + size] == fault.old]
-    if len(places) != 1:
-        raise ValueError(f"its lines stand {len(places)} times in {fault.file}, not once")
-    at = places[0]
-    return "\n".join(lines[:at] + fault.new + lines[at + size:])
+    for old, new in fault.hunks:
+        stripped = [line.strip() for line in lines]
+        places = [i for i in range(len(lines)) if stripped[i:i + len(old)] == old]
+        if len(places) != 1:
+            raise ValueError(f"lines of it stand {len(places)} times in {fault.file}, not once")
+        lines[places[0]:places[0] + len(old)] = new
+    return "\n".join(lines)
 
 
 def build(fault, number, build_dir, config):
@@ -73,7 +76,7 @@ def build(fault, number, build_dir, config):
     objects = []
     for source in sources:
         changed = source == fault.file
-        if not changed and not fault.file.endswith(".h"):
+        if not changed and fault.file in sources:
             objects.append(good_object(source, fault.program, build_dir, config))
             continue
         objects.append(os.path.join(folder, source.replace("/", "_") + ".o"))
@@ -92,11 +95,9 @@ def compile_one(source, target, flags, config):
 
 def good_object(source, program, build_dir, config):
     """As CMake has built it for the model."""
-    if os.path.basename(source).startswith("model_"):
-        inner = os.path.relpath(source, "tests/model")
-    else:
-        inner = os.path.join("__", "__", source)
-    return os.path.join(build_dir, "CMakeFiles", f"model_{program}.dir", inner + ".o")
+    target = "model_world" if source in config["world"] else f"model_{program}"
+    inner = os.path.relpath(source, "tests/model").replace("..", "__")
+    return os.path.join(build_dir, "CMakeFiles", target + ".dir", inner + ".o")
 
 
 def try_fault(job):
@@ -113,7 +114,7 @@ def try_fault(job):
         return fault, False, f"not found in {RUN_SECONDS} s"
     found = re.search(r"^(\w+ \(\w+\): .* schedule \d+) FAILED: (.*)$", run.stdout, re.M)
     if run.returncode != 1 or found is None:
-        return fault, False, f"NOT FOUND (exit {run.returncode})\n" + run.stdout + run.stderr
+        return fault, False, f"NOT FOUND (exit {run.returncode}) {run.stderr}"
     return fault, True, f"{found.group(1)}: {found.group(2)}"
 
 

@@ -258,6 +258,29 @@ static uint64_t computed(enum operation op, uint64_t before, uint64_t operand)
     }
 }
 
+/* ---- what a thread has read, for when it spins ---- */
+
+static void note_read(struct word *word, uint64_t value)
+{
+    struct thread *t = self();
+    if (t->read_count == LAST_READS) {
+        t->read_count--;
+        for (unsigned i = 0; i < t->read_count; i++)
+            t->reads[i] = t->reads[i + 1];
+    }
+    t->reads[t->read_count++] =
+        (struct read){.word = word, .value = value, .version = word->version};
+}
+
+/* Its own change wakes nobody who spins. */
+static void note_own_change(const struct word *word)
+{
+    struct thread *t = self();
+    for (unsigned i = 0; i < t->read_count; i++)
+        if (t->reads[i].word == word)
+            t->reads[i].version = word->version;
+}
+
 /* ---- store buffers ---- */
 
 static bool holds(const struct thread *t, const struct word *word)
@@ -310,6 +333,8 @@ static void flush_first(unsigned thread)
         meet_buffers(first.word, thread);
     report_note("  (what it stored becomes visible)", (int)thread);
     apply(&first);
+    if (first.word != NULL && (int)thread == engine.current)
+        note_own_change(first.word);
 }
 
 void memory_drain(unsigned thread)
@@ -343,7 +368,7 @@ static bool rouses(const struct buffered *entry, unsigned thread)
     const struct thread *t = &engine.threads[thread];
     if (t->state == ASLEEP)
         return entry->word == NULL && entry->wakes == thread;
-    for (unsigned i = 0; i < LAST_READS; i++)
+    for (unsigned i = 0; i < t->read_count; i++)
         if (entry->word != NULL && entry->word == t->reads[i].word)
             return true;
     return false;
@@ -374,22 +399,10 @@ void memory_rouse(unsigned thread)
 
 bool memory_reads_changed(const struct thread *t)
 {
-    for (unsigned i = 0; i < LAST_READS; i++)
-        if (t->reads[i].word != NULL && t->reads[i].word->version != t->reads[i].version)
+    for (unsigned i = 0; i < t->read_count; i++)
+        if (t->reads[i].word->version != t->reads[i].version)
             return true;
     return false;
-}
-
-static void note_read(struct word *word)
-{
-    struct thread *t = self();
-    unsigned i = 0;
-    while (i < LAST_READS - 1 && t->reads[i].word != word)
-        i++;
-    for (; i > 0; i--)
-        t->reads[i] = t->reads[i - 1];
-    t->reads[0].word = word;
-    t->reads[0].version = word->version;
 }
 
 /* ---- orders ---- */
@@ -461,32 +474,39 @@ static uint64_t load(struct word *word, void *p, unsigned bytes, int order, void
     struct thread *t = self();
     touch(p, bytes, ATOMIC_READ);
     for (unsigned i = t->buffer_count; i-- > 0;)
-        if (t->buffer[i].word == word)
+        if (t->buffer[i].word == word) {
+            note_read(word, t->buffer[i].value);
             return t->buffer[i].value;
+        }
     meet_buffers(word, (unsigned)engine.current);
     uint64_t value = read_value(p, bytes);
     acquire(word, order);
-    note_read(word);
+    note_read(word, value);
     report_step("load", order, p, bytes, value, value, pc);
     return value;
 }
 
+/* A store to a frame that has been left when it becomes visible would hit another. What stands on a
+ * stack is visible at once. */
+static bool is_on_stack(const void *p)
+{
+    return (uintptr_t)p - (uintptr_t)engine.stacks < engine.stacks_bytes;
+}
+
 static void store(struct word *word, void *p, unsigned bytes, uint64_t value, int order, void *pc)
 {
-    struct thread *t = self();
     touch(p, bytes, ATOMIC_WRITE);
     struct buffered entry = {
         .word = word, .bytes = (uint8_t)bytes, .value = value, .clock = released(order)};
     report_step("store", order, p, bytes, read_value(p, bytes), value, pc);
-    if (engine.memory == MEMORY_TSO && order != memory_order_seq_cst) {
+    if (engine.memory == MEMORY_TSO && order != memory_order_seq_cst && !is_on_stack(p)) {
         enter_buffer(entry);
     } else {
-        memory_drain((unsigned)engine.current);
+        if (order == memory_order_seq_cst)
+            memory_drain((unsigned)engine.current);
         meet_buffers(word, (unsigned)engine.current);
         apply(&entry);
-        for (unsigned i = 0; i < LAST_READS; i++)
-            if (t->reads[i].word == word)
-                t->reads[i].version = word->version; /* its own change wakes nobody who spins */
+        note_own_change(word);
     }
     if (releases(order))
         memory_tick();
@@ -502,7 +522,7 @@ static uint64_t modify(enum operation op, struct word *word, void *p, unsigned b
     uint64_t before = read_value(p, bytes);
     if (op == CAS && before != *expected) {
         acquire(word, order_if_different);
-        note_read(word);
+        note_read(word, before);
         report_step("cas lost", order_if_different, p, bytes, before, before, pc);
         return before;
     }
@@ -513,7 +533,8 @@ static uint64_t modify(enum operation op, struct word *word, void *p, unsigned b
     write_value(p, bytes, after);
     word->clock = clock_join(word->clock, released(order)); /* it goes on with the sequence */
     word->version++;
-    note_read(word);
+    note_own_change(word);
+    note_read(word, before);
     if (releases(order))
         memory_tick();
     return before;

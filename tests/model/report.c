@@ -6,7 +6,7 @@
 
 #include "tests/model/engine.h"
 
-enum { STEPS = 8192, SHOWN = 400, LINE_BYTES = 512, ORDERS = 6 };
+enum { STEPS = 8192, SHOWN = 200, LINE_BYTES = 512, ORDERS = 6 };
 
 struct step {
     const char *what; /* NULL: a note */
