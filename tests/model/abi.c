@@ -1,0 +1,150 @@
+/* tests/model/abi.c - what gcc -fsanitize=thread calls for each access of the instrumented files,
+ * and the library's functions that copy memory, which it does not instrument (they are wrapped by
+ * the linker). */
+#include <string.h>
+
+#include "tests/model/engine.h"
+
+#define PC __builtin_return_address(0)
+
+void __tsan_init(void);
+void __tsan_init(void)
+{
+}
+
+void __tsan_func_entry(void *pc);
+void __tsan_func_entry(void *pc)
+{
+    (void)pc;
+}
+
+void __tsan_func_exit(void);
+void __tsan_func_exit(void)
+{
+}
+
+#define PLAIN(n)                             \
+    void __tsan_read##n(void *p);            \
+    void __tsan_read##n(void *p)             \
+    {                                        \
+        memory_plain(p, n, false, PC);       \
+    }                                        \
+    void __tsan_write##n(void *p);           \
+    void __tsan_write##n(void *p)            \
+    {                                        \
+        memory_plain(p, n, true, PC);        \
+    }                                        \
+    void __tsan_unaligned_read##n(void *p);  \
+    void __tsan_unaligned_read##n(void *p)   \
+    {                                        \
+        memory_plain(p, n, false, PC);       \
+    }                                        \
+    void __tsan_unaligned_write##n(void *p); \
+    void __tsan_unaligned_write##n(void *p)  \
+    {                                        \
+        memory_plain(p, n, true, PC);        \
+    }
+
+PLAIN(1)
+PLAIN(2)
+PLAIN(4)
+PLAIN(8)
+PLAIN(16)
+
+void __tsan_read_range(void *p, size_t n);
+void __tsan_read_range(void *p, size_t n)
+{
+    memory_plain(p, n, false, PC);
+}
+
+void __tsan_write_range(void *p, size_t n);
+void __tsan_write_range(void *p, size_t n)
+{
+    memory_plain(p, n, true, PC);
+}
+
+#define CHANGE(n, type, name, op)                                                \
+    type __tsan_atomic##n##_##name(volatile type *p, type v, int order);         \
+    type __tsan_atomic##n##_##name(volatile type *p, type v, int order)          \
+    {                                                                            \
+        return (type)memory_access(op, (void *)p, n / 8, v, order, NULL, 0, PC); \
+    }
+
+#define COMPARE(n, type, name)                                                               \
+    int __tsan_atomic##n##_compare_exchange_##name(volatile type *p, type *expected, type v, \
+                                                   int order, int order_if_different);       \
+    int __tsan_atomic##n##_compare_exchange_##name(volatile type *p, type *expected, type v, \
+                                                   int order, int order_if_different)        \
+    {                                                                                        \
+        uint64_t wanted = *expected;                                                         \
+        uint64_t before =                                                                    \
+            memory_access(CAS, (void *)p, n / 8, v, order, &wanted, order_if_different, PC); \
+        if (before == wanted)                                                                \
+            return 1;                                                                        \
+        *expected = (type)before;                                                            \
+        return 0;                                                                            \
+    }
+
+#define ATOMIC(n, type)                                                                       \
+    type __tsan_atomic##n##_load(const volatile type *p, int order);                          \
+    type __tsan_atomic##n##_load(const volatile type *p, int order)                           \
+    {                                                                                         \
+        return (type)memory_access(LOAD, (void *)(uintptr_t)p, n / 8, 0, order, NULL, 0, PC); \
+    }                                                                                         \
+    void __tsan_atomic##n##_store(volatile type *p, type v, int order);                       \
+    void __tsan_atomic##n##_store(volatile type *p, type v, int order)                        \
+    {                                                                                         \
+        memory_access(STORE, (void *)p, n / 8, v, order, NULL, 0, PC);                        \
+    }                                                                                         \
+    CHANGE(n, type, exchange, EXCHANGE)                                                       \
+    CHANGE(n, type, fetch_add, ADD)                                                           \
+    CHANGE(n, type, fetch_sub, SUB)                                                           \
+    CHANGE(n, type, fetch_and, AND)                                                           \
+    CHANGE(n, type, fetch_or, OR)                                                             \
+    CHANGE(n, type, fetch_xor, XOR)                                                           \
+    COMPARE(n, type, strong)                                                                  \
+    COMPARE(n, type, weak)
+
+ATOMIC(8, uint8_t)
+ATOMIC(16, uint16_t)
+ATOMIC(32, uint32_t)
+ATOMIC(64, uint64_t)
+
+void __tsan_atomic_thread_fence(int order);
+void __tsan_atomic_thread_fence(int order)
+{
+    memory_fence(order, PC);
+}
+
+/* The order of this one thread's code; model threads are run as written. */
+void __tsan_atomic_signal_fence(int order);
+void __tsan_atomic_signal_fence(int order)
+{
+    (void)order;
+}
+
+/* ---- in place of the library's, by -D ---- */
+
+void *model_memcpy(void *to, const void *from, size_t n);
+void *model_memmove(void *to, const void *from, size_t n);
+void *model_memset(void *to, int byte, size_t n);
+
+void *model_memcpy(void *to, const void *from, size_t n)
+{
+    memory_plain(from, n, false, PC);
+    memory_plain(to, n, true, PC);
+    return memcpy(to, from, n);
+}
+
+void *model_memmove(void *to, const void *from, size_t n)
+{
+    memory_plain(from, n, false, PC);
+    memory_plain(to, n, true, PC);
+    return memmove(to, from, n);
+}
+
+void *model_memset(void *to, int byte, size_t n)
+{
+    memory_plain(to, n, true, PC);
+    return memset(to, byte, n);
+}

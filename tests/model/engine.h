@@ -1,0 +1,126 @@
+/* tests/model/engine.h - what the parts of the explorer share.
+ *   engine.c  schedules: threads, choices, bounds, the depth-first search
+ *   memory.c  memory: store buffers, vector clocks, races
+ *   abi.c     the calls that the compiler makes for each access
+ *   report.c  the steps of a failed schedule
+ * The explorer itself is compiled without instrumentation. */
+#ifndef MODEL_ENGINE_H
+#define MODEL_ENGINE_H
+
+#include "tests/model/explore.h"
+
+/* One counter per thread. */
+typedef uint16_t model_clock __attribute__((vector_size(16)));
+
+static inline model_clock clock_join(model_clock a, model_clock b)
+{
+    model_clock more = (model_clock)(a > b);
+    return (a & more) | (b & ~more);
+}
+
+/* A word that is accessed atomically. Address and the three masks are kept from one schedule to the
+ * next. */
+struct word {
+    uintptr_t address; /* 0: a free entry of the table */
+    uint32_t run;      /* the schedule that the rest belongs to */
+    uint32_t version;  /* counts changes that another thread can see */
+    model_clock clock; /* what an acquire load of the present value makes visible */
+    uint8_t readers, writers;
+    bool contested; /* two threads use it, one of them writes */
+};
+
+enum { BUFFER_ENTRIES = 8, LAST_READS = 8 };
+
+/* A store, or a wake, that is not visible yet. */
+struct buffered {
+    struct word *word; /* NULL: a wake */
+    uint64_t value;
+    model_clock clock;
+    uint8_t bytes;
+    uint8_t wakes; /* the thread */
+};
+
+struct read {
+    struct word *word;
+    uint64_t value;
+    uint32_t version;
+};
+
+enum thread_state { UNUSED, ABLE, ASLEEP, SPINNING, ENDED };
+
+struct thread {
+    void *sp;
+    enum thread_state state;
+    bool token; /* of model_unpark */
+    bool may_time_out;
+    bool fresh; /* has not taken a step since it was switched to */
+    model_clock clock;
+    model_clock released;   /* by a release fence */
+    model_clock to_acquire; /* by relaxed loads, for an acquire fence */
+    model_clock token_clock;
+    uintptr_t futex;                /* address that it sleeps on; 0: none */
+    struct read reads[LAST_READS];  /* since the last model_spin, oldest first */
+    struct read before[LAST_READS]; /* in the turn before that */
+    unsigned read_count, before_count;
+    struct buffered buffer[BUFFER_ENTRIES];
+    unsigned buffer_count;
+};
+
+enum memory { MEMORY_SC, MEMORY_TSO };
+
+struct engine {
+    char *stacks;
+    size_t stacks_bytes;
+    int current; /* -1: not in a model thread */
+    uint32_t run;
+    enum memory memory;
+    struct thread threads[MODEL_THREADS_MAX];
+    unsigned thread_count;
+    unsigned stale, stale_bound;
+    bool found_word; /* a word turned out to be contested */
+    bool tracing;
+};
+
+extern struct engine engine;
+
+static inline struct thread *self(void)
+{
+    return &engine.threads[engine.current];
+}
+
+/* engine.c */
+
+/* One of n, about buffers. */
+unsigned engine_choose(unsigned n);
+/* Before an operation on a contested word: perhaps another thread goes on first. */
+void engine_point(void);
+/* Counts steps, so that no schedule is endless. */
+void engine_step(void);
+
+/* memory.c */
+enum operation { LOAD, STORE, EXCHANGE, ADD, SUB, AND, OR, XOR, CAS };
+
+uint64_t memory_access(enum operation op, void *address, unsigned bytes, uint64_t operand,
+                       int order, uint64_t *expected, int order_if_different, void *pc);
+void memory_plain(const void *address, size_t bytes, bool is_write, void *pc);
+void memory_fence(int order, void *pc);
+void memory_begin_run(void);
+void memory_forget_words(void);
+/* Makes all of a thread's buffer visible. */
+void memory_drain(unsigned thread);
+/* Makes visible what a sleeping or spinning thread waits for, if it is in a buffer. */
+bool memory_can_rouse(unsigned thread);
+void memory_rouse(unsigned thread);
+bool memory_reads_changed(const struct thread *t);
+void memory_push_wake(unsigned thread);
+/* The clock goes on: later accesses of the current thread are not covered by what it released. */
+void memory_tick(void);
+
+/* report.c */
+void report_step(const char *what, int order, const void *address, unsigned bytes, uint64_t before,
+                 uint64_t after, void *pc);
+void report_note(const char *text, int thread);
+void report_begin(void);
+void report_print(void);
+
+#endif

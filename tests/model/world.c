@@ -1,0 +1,205 @@
+#include "tests/model/world.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "runtime/base/clock.h"
+#include "runtime/base/mem.h"
+#include "runtime/base/sys.h"
+#include "runtime/current.h"
+#include "runtime/driver.h"
+#include "runtime/local.h"
+#include "runtime/monitor.h"
+#include "runtime/sched.h"
+#include "runtime/stack.h"
+#include "runtime/wait.h"
+
+struct world world;
+struct sk_runtime sk_runtime;
+_Atomic(uint32_t) sk_monitor_armed;
+
+enum { BUDGET = 1 << 30 };
+
+/* ---- setup ---- */
+
+void world_set(unsigned thread, enum world_kind kind)
+{
+    struct skua_task *task = &world.tasks[thread];
+    world.kinds[thread] = kind;
+    task->flags = kind == WORLD_PLAIN ? SK_TASK_PROXY : SK_TASK_LINKED;
+    world.workers[thread].current = kind == WORLD_COROUTINE ? task : NULL;
+}
+
+void world_begin(void)
+{
+    memset(&world, 0, sizeof(world));
+    memset(&sk_runtime, 0, sizeof(sk_runtime));
+    sk_runtime.root.deadline = SKUA_NEVER;
+    sk_runtime.root.mode = SKUA_COLLECT;
+    sk_store_relaxed(&sk_runtime.root.x_word, SK_SCOPE_BIAS);
+    sk_list_init(&sk_runtime.root.tasks);
+    sk_list_init(&sk_runtime.root.scopes);
+    sk_store_relaxed(&sk_runtime.root.x_flags, (uint32_t)SK_SCOPE_LINKED);
+    sk_store_relaxed(&sk_runtime.x_state, (uint32_t)SK_RUNTIME_RUNNING);
+    sk_runtime.worker_count = MODEL_THREADS_MAX;
+    sk_runtime.workers = world.workers;
+    world.now = WORLD_NOW;
+    for (unsigned i = 0; i < MODEL_THREADS_MAX; i++) {
+        struct skua_task *task = &world.tasks[i];
+        struct sk_worker *w = &world.workers[i];
+        sk_store_relaxed(&task->x_scope, &sk_runtime.root);
+        sk_store_relaxed(&task->x_state, (uint8_t)SK_TASK_RUNNING);
+        sk_store_relaxed(&task->x_refs, 1u);
+        sk_store_relaxed(&task->x_shield, (int16_t)SK_TASK_UNSHIELDED);
+        sk_list_push_back(&sk_runtime.root.tasks, &task->link);
+        w->index = i;
+        w->budget = BUDGET;
+        w->served_ns = WORLD_NOW;
+        w->timers.entries = world.timers[i];
+        w->timers.capacity = 4;
+        sk_store_relaxed(&w->timers.x_first, SKUA_NEVER);
+        world_set(i, WORLD_COROUTINE);
+    }
+}
+
+/* ---- who runs ---- */
+
+static unsigned me(void)
+{
+    return (unsigned)model_self();
+}
+
+struct sk_worker *model_worker(void)
+{
+    if (model_self() < 0 || world.kinds[me()] == WORLD_PLAIN)
+        return NULL;
+    return &world.workers[me()];
+}
+
+struct skua_task *sk_current_task(void)
+{
+    struct sk_worker *w = model_worker();
+    return w != NULL ? w->current : NULL;
+}
+
+struct skua_task *sk_task_proxy(void)
+{
+    model_assert(world.kinds[me()] == WORLD_PLAIN);
+    return &world.tasks[me()];
+}
+
+struct sk_timer_heap *sk_current_timers(void)
+{
+    return &model_worker()->timers;
+}
+
+/* ---- parking ---- */
+
+void sk_park(void (*commit)(struct skua_task *task, void *arg), void *arg)
+{
+    struct sk_worker *w = model_worker();
+    struct skua_task *self = w->current;
+    w->current = NULL;
+    commit(self, arg);
+    (void)model_park(false, true);
+    w->current = self;
+}
+
+void sk_ready(struct skua_task *task)
+{
+    if ((task->flags & SK_TASK_PROXY) != 0)
+        sk_wait_wake_proxy(task);
+    else
+        model_unpark((unsigned)(task - world.tasks), false);
+}
+
+int sk_sys_futex_wait(_Atomic(uint32_t) *word, uint32_t expected, int64_t deadline_ns)
+{
+    return model_futex_wait(word, expected, deadline_ns != SKUA_NEVER) ? 0 : -ETIMEDOUT;
+}
+
+void sk_sys_futex_wake(_Atomic(uint32_t) *word, int count)
+{
+    model_futex_wake(word, count);
+}
+
+static int pass_barrier(int command, unsigned flags)
+{
+    (void)command, (void)flags;
+    model_barrier_all();
+    return 0;
+}
+
+struct sk_sys sk_sys = {.membarrier = pass_barrier};
+
+/* ---- the runtime ---- */
+
+int sk_runtime_check(void)
+{
+    return 0;
+}
+
+int sk_runtime_check_wait(void)
+{
+    return sk_load_seq_cst(&sk_runtime.x_state) == SK_RUNTIME_RUNNING ? 0 : -ESHUTDOWN;
+}
+
+bool sk_runtime_hold(void)
+{
+    return true;
+}
+
+void sk_current_release(void)
+{
+}
+
+skua_time sk_clock_now(void)
+{
+    return world.now;
+}
+
+skua_time sk_clock_loaded(void)
+{
+    return 0;
+}
+
+int sk_clock_check_deadline(skua_time dl)
+{
+    (void)dl;
+    return 0;
+}
+
+noreturn void sk_panic(const char *file, int line, const char *text)
+{
+    model_fail("%s:%d: %s", file, line, text);
+}
+
+/* ---- what only some models have ---- */
+
+#define ABSENT(head)                                        \
+    __attribute__((weak)) head                              \
+    {                                                       \
+        model_fail("%s: this model has no such", __func__); \
+    }
+
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+ABSENT(void sk_driver_cancel(struct skua_task *t))
+ABSENT(void sk_monitor_arm_slow(void))
+ABSENT(void sk_sched_spill(struct sk_worker *w, struct skua_task *task))
+ABSENT(void sk_sched_tell(struct sk_deque *q))
+ABSENT(void sk_sched_submit(struct skua_task *task))
+ABSENT(void sk_sched_give_way(void))
+ABSENT(void sk_sched_spend_all(struct sk_worker *w))
+ABSENT(struct skua_task *sk_task_new_slow(struct sk_worker *w))
+ABSENT(void sk_task_free(struct sk_worker *w, struct skua_task *task))
+ABSENT(void sk_task_finish(struct sk_worker *w, struct skua_task *task, int result))
+ABSENT(void sk_task_note_starving(struct skua_task *task, bool starves))
+ABSENT(int sk_local_set_name(struct skua_task *task, const char *name))
+ABSENT(void sk_local_destroy(struct skua_task *task))
+ABSENT(size_t sk_stack_default_bytes(void))
+ABSENT(struct sk_driver *sk_current_acquire(unsigned index))
+ABSENT(void *sk_mem_alloc(size_t bytes))
+ABSENT(void *sk_mem_zalloc(size_t bytes))
+ABSENT(void *sk_mem_zalloc_aligned(size_t alignment, size_t bytes))
+ABSENT(void *sk_mem_realloc(void *p, size_t bytes))
+ABSENT(void sk_mem_free(void *p))
