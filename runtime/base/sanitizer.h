@@ -50,7 +50,7 @@ static SK_ALWAYS_INLINE void sk_san_leave(void **fake, bool dying, const void *b
     __sanitizer_start_switch_fiber(dying ? NULL : fake, bottom, size);
 #endif
 #ifdef SK_TSAN
-    __tsan_switch_to_fiber(fiber, 1);
+    __tsan_switch_to_fiber(fiber, 0);
 #endif
 }
 
