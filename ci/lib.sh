@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034
-# ci/lib.sh - what ci/test and ci/demo share; sourced by them from the root of the repository.
+# ci/lib.sh - what ci/test, ci/deep and ci/demo share; sourced by them from the root of the repository.
 
 jobs=$(nproc)
 
@@ -58,4 +58,30 @@ configure() {
         rm -rf "build/$preset"
     fi
     run_quietly "build/$preset/configure.log" cmake --preset "$preset" -G Ninja "$@"
+}
+
+# build PRESET - with warnings as errors.
+build() {
+    step "building $1"
+    configure "$1" -DSKUA_WERROR=ON
+    run_quietly "build/$1/build.log" cmake --build "build/$1" --parallel "$jobs"
+}
+
+# run_tests NAME PRESET OPTION... - runs ctest; what it says last stands in `closing`, and `failed` is 1
+# where a test failed.
+failed=0
+closing=()
+run_tests() {
+    local name=$1 preset=$2 log=build/$2/ctest-${1// /-}.log
+    shift 2
+    step "testing $name"
+    ctest --preset "$preset" --parallel "$jobs" "$@" 2>&1 | tee "$log" || failed=1
+    closing+=("$name: $(grep -E '^[0-9]+% tests passed' "$log" || echo 'ctest did not finish')")
+}
+
+# finish - prints what every ctest said last, and ends the script.
+finish() {
+    printf '\n'
+    printf '%s\n' "${closing[@]}"
+    exit "$failed"
 }

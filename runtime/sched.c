@@ -281,7 +281,7 @@ static void commit_give_stack(struct skua_task *task, void *arg)
         sk_sched_submit(starved);
 }
 
-noreturn void sk_sched_leave(struct sk_worker *w, struct skua_task *next, struct sk_stack *stack)
+SK_SAN_NO_FRAME noreturn void sk_sched_leave(struct sk_worker *w, struct skua_task *next, struct sk_stack *stack)
 {
     w->left =
         (struct skua_task *)(void *)stack; /* only to say that there is something to publish */

@@ -259,7 +259,7 @@ bool sk_task_place(struct sk_worker *w, struct skua_task *task)
 
 /* Every stack begins here. A task that has ended passes its stack straight on to the next one that
  * has none. */
-static noreturn void task_main(struct sk_worker *w)
+static SK_SAN_NO_FRAME noreturn void task_main(struct sk_worker *w)
 {
     sk_san_arrive(NULL);
     sk_sched_arrive(w);

@@ -7,7 +7,10 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "runtime/base/sanitizer.h"
 
 static int call_membarrier(int command, unsigned flags)
 {
@@ -43,13 +46,38 @@ struct sk_sys sk_sys = {
     .thread_create = create_thread,
 };
 
-int sk_sys_futex_wait(_Atomic(uint32_t) *word, uint32_t expected, int64_t deadline_ns)
+static int futex_wait(_Atomic(uint32_t) *word, uint32_t expected, int64_t deadline_ns)
 {
     struct timespec ts = {.tv_sec = deadline_ns / 1000000000, .tv_nsec = deadline_ns % 1000000000};
     long rc = syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected,
                       deadline_ns == INT64_MAX ? NULL : &ts, NULL, FUTEX_BITSET_MATCH_ANY);
     return rc < 0 ? -errno : 0;
 }
+
+#ifdef SK_TSAN
+enum { SIGNAL_STEP_NS = 10000000 };
+
+/* ThreadSanitizer runs a signal's handler only in a call that it intercepts, as clock_gettime: a
+ * thread that sleeps for ever would never take one. */
+int sk_sys_futex_wait(_Atomic(uint32_t) *word, uint32_t expected, int64_t deadline_ns)
+{
+    for (;;) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        int64_t step = now.tv_sec * 1000000000 + now.tv_nsec + SIGNAL_STEP_NS;
+        if (deadline_ns <= step)
+            return futex_wait(word, expected, deadline_ns);
+        int rc = futex_wait(word, expected, step);
+        if (rc != -ETIMEDOUT)
+            return rc;
+    }
+}
+#else
+int sk_sys_futex_wait(_Atomic(uint32_t) *word, uint32_t expected, int64_t deadline_ns)
+{
+    return futex_wait(word, expected, deadline_ns);
+}
+#endif
 
 void sk_sys_futex_wake(_Atomic(uint32_t) *word, int count)
 {

@@ -23,7 +23,8 @@ struct stream {
     uint64_t number;
     int fds[2]; /* to write to, to read from */
     uint64_t sent, got;
-    uint64_t calls_wanted, write_calls, read_calls;
+    uint64_t calls_wanted;
+    _Atomic(uint64_t) x_write_calls, x_read_calls;
     uint64_t write_random, read_random;
     unsigned turn;
     unsigned char buffers[BUFFERS][BUFFER_BYTES];
@@ -65,6 +66,11 @@ static void count_outcome(ssize_t rc)
         SKT_EQ(rc, 0);
 }
 
+static uint64_t call_count(const struct stream *s)
+{
+    return atomic_load(&s->x_write_calls) + atomic_load(&s->x_read_calls);
+}
+
 /* For so many bytes the writer is slow and the reader waits, then the other way round. */
 static size_t pick_size(uint64_t position, bool is_writer, uint64_t *random)
 {
@@ -99,7 +105,7 @@ static ssize_t read_once(struct stream *s, skua_time dl)
     expect_poison(buf, 0); /* nothing came since it was left */
     size_t n = pick_size(s->got, false, &s->read_random);
     ssize_t rc = read_by_any(s, buf, n, dl);
-    s->read_calls++;
+    atomic_fetch_add(&s->x_read_calls, 1);
     count_outcome(rc);
     for (ssize_t i = 0; i < rc; i++, s->got++)
         SKT_EQ(buf[i], byte_at(s, s->got));
@@ -124,7 +130,7 @@ static ssize_t write_once(struct stream *s, skua_time dl)
     for (size_t i = 0; i < n; i++)
         s->out[i] = byte_at(s, s->sent + i);
     ssize_t rc = write_by_any(s, s->out, n, dl);
-    s->write_calls++;
+    atomic_fetch_add(&s->x_write_calls, 1);
     count_outcome(rc);
     memset(s->out, POISON, sizeof(s->out)); /* what the kernel read after this would be wrong */
     s->sent += rc > 0 ? (uint64_t)rc : 0;
@@ -156,7 +162,7 @@ static int live_reading(void *arg)
 static int live_writing(void *arg)
 {
     struct stream *s = arg;
-    while (s->write_calls + s->read_calls < s->calls_wanted) {
+    while (call_count(s) < s->calls_wanted) {
         ssize_t rc = write_once(s, pick_deadline(&s->write_random));
         if (is_life_over(rc, &s->write_random))
             return TO_BE_GONE_ON;
@@ -240,7 +246,7 @@ static uint64_t close_stream(struct stream *s)
     for (int i = 0; i < BUFFERS; i++)
         expect_poison(s->buffers[i], 0);
     st_close(s->fds);
-    uint64_t calls = s->read_calls + s->write_calls;
+    uint64_t calls = call_count(s);
     free(s);
     return calls;
 }
@@ -303,7 +309,7 @@ static void *read_in_thread(void *arg)
 static void *write_in_thread(void *arg)
 {
     struct stream *s = arg;
-    while (s->write_calls < s->calls_wanted)
+    while (atomic_load(&s->x_write_calls) < s->calls_wanted)
         write_once(s, pick_deadline(&s->write_random));
     SKT_EQ(shutdown(s->fds[0], SHUT_WR), 0);
     return NULL;

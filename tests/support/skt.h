@@ -89,6 +89,8 @@ int64_t skt_cpu_ns(void);
 
 /* Whether this executable was built with a sanitizer: times and memory mean little then. */
 bool skt_sanitized(void);
+/* Whether it was built with ThreadSanitizer. */
+bool skt_tsan(void);
 
 /* Runs fn in a forked child with its standard error in a pipe. Returns the wait status, and what the
  * child wrote in out, ended by a zero byte. For what ends a process. */

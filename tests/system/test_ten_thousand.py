@@ -1,4 +1,5 @@
-"""Ten thousand connections at once on one worker, as two processes: server and load generator."""
+"""Ten thousand connections at once on one worker, as two processes: server and load generator.
+SKT_LIVE_MOST: fewer, where a sanitizer has room for so many coroutines only."""
 
 import json
 import os
@@ -11,8 +12,8 @@ import unittest
 
 import harness
 
-CONNECTIONS = 10000
-DESCRIPTORS = 10100
+CONNECTIONS = min(10000, int(os.environ.get("SKT_LIVE_MOST", "10000")))
+DESCRIPTORS = CONNECTIONS + 100
 
 
 class TenThousand(unittest.TestCase):

@@ -53,7 +53,7 @@ RT_TEST(inline, happens)
         spawn(&s, nothing, NULL);
     SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
     if (no_chaos() && skua_workers() == 1)
-        SKT_EQ(inline_runs() - before, 100);
+        SKT_BETWEEN(inline_runs() - before, 50, 100); /* less than all where a slice was over */
     before = inline_runs();
     open_scope(&s, SKUA_FAIL_FAST);
     skua_pin();

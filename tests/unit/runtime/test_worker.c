@@ -30,10 +30,11 @@ RT_TEST(worker, index)
     for (int i = 0; i < 8; i++)
         atomic_store(&x_seen[i], 0);
     SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
+    for (unsigned i = 0; i < 8; i++)
+        index[i] = i;
     for (unsigned n = 0; n < 100; n++) {
         skua_task_opts o = SKUA_TASK_OPTS_INIT;
         unsigned i = n % skua_workers();
-        index[i] = i;
         o.worker = i + 1;
         SKT_EQ(skua_spawn_opts(&s, note_worker, &index[i], &o, NULL), 0);
     }
