@@ -6,6 +6,7 @@
 
 #include "io/fd.h"
 #include "runtime/driver.h"
+#include "runtime/solo.h"
 #include "runtime/wait.h"
 #include "tests/support/skt.h"
 
@@ -50,7 +51,7 @@ static inline bool watch_is_listed(int fd)
     struct sk_fd *entry = sk_fd_find(fd);
     if (entry == NULL)
         return false;
-    sk_lock(&entry->lock);
+    sk_solo_lock(&entry->lock);
     bool listed = entry->ops != NULL;
     sk_unlock(&entry->lock);
     return listed;
