@@ -238,7 +238,7 @@ bool sk_fd_is_closing(int fd)
     struct sk_fd *entry = sk_fd_find(fd);
     if (entry == NULL)
         return false;
-    sk_lock(&entry->lock);
+    sk_solo_lock(&entry->lock);
     bool closing = entry->closing;
     sk_unlock(&entry->lock);
     return closing;

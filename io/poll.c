@@ -8,6 +8,12 @@
  * decides who ends the operation, as in io/op.h. Its deadline and its cancellation are the select's
  * business; it is ended by an event, by skua_close, or by disarm.
  *
+ * A select that is woken for nothing begins a new wait and arms its polls again. In between the
+ * descriptor may be closed and its number may be another's: so the first arm notes the number's
+ * generation (io/fd.h), and a later one that finds another ends at once, as if it had been closed
+ * under the poll. skua_close ends polls that entered while it ran in vain (is_moved): those are armed
+ * again, too.
+ *
  * x_state, and who may touch the poll then:
  *   ARMED     owner and waiter, as OP1 and OP2 say
  *   AWAITED   disarm has published its own wait and sleeps: the owner's, until he claims that wait
@@ -24,6 +30,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <stddef.h>
 
 #include "io/fd.h"
 #include "io/op.h"
@@ -42,10 +49,12 @@ struct poll {
     uint64_t ticket;
     uint64_t awaited; /* the ticket of disarm's wait, of the same task */
     _Atomic(uint32_t) x_state;
-    bool is_loan; /* a plain thread's: it holds the runtime */
+    bool is_loan;   /* a plain thread's: it holds the runtime */
+    bool is_listed; /* in its descriptor's list */
 };
 
-static_assert(sizeof(struct poll) <= sizeof(struct sk_driver_poll), "sk_driver_poll holds it");
+static_assert(sizeof(struct poll) <= offsetof(struct sk_driver_poll, bound),
+              "sk_driver_poll holds it");
 static_assert(alignof(struct poll) <= alignof(struct sk_driver_poll), "at its alignment");
 
 static struct poll *poll_of(struct sk_driver_poll *p)
@@ -100,6 +109,39 @@ static int find_driver(struct poll *p, int fd, struct sk_driver **d)
     return rc < 0 ? rc : -ESHUTDOWN;
 }
 
+/* The generation of the descriptor's number that a poll means, and that it means one. */
+static const uint64_t is_bound = UINT64_C(1) << 32;
+
+/* 0 or a negative errno. */
+static int enter_list(struct sk_driver_poll *storage)
+{
+    struct sk_op *op = &poll_of(storage)->op;
+    op->is_bound = storage->bound != 0;
+    op->generation = (uint32_t)storage->bound;
+    int rc = sk_fd_enter(op);
+    if (rc == 0)
+        storage->bound = is_bound | op->generation;
+    poll_of(storage)->is_listed = rc == 0;
+    return rc;
+}
+
+/* The descriptor was closed since it was armed first: that is what has come. */
+static void end_closed(struct poll *p)
+{
+    p->op.res = -ECANCELED;
+    p->op.is_moved = false;
+    sk_store_relaxed(&p->record.x_wait, (uint64_t)SK_WAIT_CLOSED | SK_WAIT_CLAIMED);
+    end(&p->op);
+}
+
+static void start(struct poll *p, struct sk_driver *d)
+{
+    if (p->is_loan)
+        sk_driver_post(d, &p->op.arm);
+    else
+        sk_op_arm(&p->op);
+}
+
 int sk_driver_poll_arm(struct sk_driver_poll *storage, int fd, short events,
                        struct sk_waiter *waiter)
 {
@@ -110,17 +152,18 @@ int sk_driver_poll_arm(struct sk_driver_poll *storage, int fd, short events,
         return rc;
     prepare(p, fd, events, waiter);
     sk_op_reset(&p->op, d);
-    rc = sk_fd_enter(&p->op);
-    if (rc < 0) {
-        if (p->is_loan)
-            sk_current_release();
-        return rc;
+    rc = enter_list(storage);
+    if (rc == 0) {
+        start(p, d);
+        return 0;
+    }
+    if (rc == -ECANCELED) {
+        end_closed(p);
+        return 0;
     }
     if (p->is_loan)
-        sk_driver_post(d, &p->op.arm);
-    else
-        sk_op_arm(&p->op);
-    return 0;
+        sk_current_release();
+    return rc;
 }
 
 static void await_end(struct poll *p)
@@ -154,7 +197,8 @@ int sk_driver_poll_disarm(struct sk_driver_poll *storage)
         sk_wait_wake(&p->record, p->op.wait.ticket, SK_WAIT_CANCELLED);
         await_end(p);
     }
-    sk_fd_leave(&p->op);
+    if (p->is_listed)
+        sk_fd_leave(&p->op);
     if (p->is_loan)
         sk_current_release();
     return outcome(p);

@@ -54,7 +54,9 @@ void sk_driver_cancel(struct skua_task *t);
 /* One descriptor that a wait for several things waits for, in memory that stays from arm until disarm
  * has returned; its contents are the driver's. */
 struct sk_driver_poll {
-    alignas(SK_CACHELINE) uint64_t opaque[64];
+    alignas(SK_CACHELINE) uint64_t opaque[63];
+    uint64_t bound; /* 0 before the first arm; what is armed again means the same open descriptor,
+                       whatever has got its number since */
 };
 
 /* Coroutine or plain thread, whose wait has begun; a thread holds the runtime from here until disarm.
@@ -65,9 +67,9 @@ int sk_driver_poll_arm(struct sk_driver_poll *p, int fd, short events, struct sk
 /* The same coroutine or thread, after that wait is over, perhaps on another worker; once for each arm
  * that returned 0. Ends the poll if it has not ended, and waits, unseen by cancellation, until neither
  * the kernel nor anybody else will touch *p again. What came: revents > 0; 0: nothing, even if the
- * wait was claimed, and whoever still wants to know polls anew; the kernel's error; -ECANCELED:
- * skua_close closed the descriptor. Nothing is lost: a poll takes nothing away. POLLERR, POLLHUP and
- * POLLRDHUP come unasked. */
+ * wait was claimed: whoever still wants to know begins a new wait and arms the same *p; the kernel's
+ * error; -ECANCELED: skua_close closed the descriptor. Nothing is lost: a poll takes nothing away.
+ * POLLERR, POLLHUP and POLLRDHUP come unasked. */
 int sk_driver_poll_disarm(struct sk_driver_poll *p);
 /* Any thread. The same at once, as poll(2) says it: revents > 0, 0 or a negative errno; -EBADF also while fd is
  * being closed. */

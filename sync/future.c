@@ -136,16 +136,6 @@ static bool choose(skua_future *f)
     return true;
 }
 
-/* Holder only. */
-static void claim(struct sk_wait *wait, struct sk_queue_woken *woken)
-{
-    struct skua_task *task = wait->task;
-    if (sk_wait_claim(task, wait->ticket, SK_WAIT_WOKEN) != SK_WAIT_WON)
-        return;
-    task->next = woken->first;
-    woken->first = task;
-}
-
 /* Holder only. A value counts for each gather that waits for it; a failure ends it at once. */
 static void count_places(skua_future *f, struct sk_queue_woken *woken)
 {
@@ -153,7 +143,7 @@ static void count_places(skua_future *f, struct sk_queue_woken *woken)
     while ((node = sk_list_pop_front(&f->places)) != NULL) {
         struct gather *gather = sk_container_of(node, struct place, link)->gather;
         if (f->error != 0 || sk_sub_acq_rel(&gather->x_left, 1u) == 1) /* FU3, FU4 */
-            claim(&gather->wait, woken);
+            (void)sk_queue_claim_wait(&gather->wait, woken);
     }
 }
 

@@ -36,17 +36,23 @@ static void add(struct sk_queue_woken *woken, struct skua_task *task)
     woken->last = task;
 }
 
-bool sk_queue_claim_first(struct sk_queue *q, struct sk_queue_woken *woken)
+bool sk_queue_claim_wait(const struct sk_wait *wait, struct sk_queue_woken *woken)
 {
-    struct sk_waiter *waiter = sk_container_of(sk_list_pop_front(&q->list), struct sk_waiter, link);
-    struct skua_task *task = waiter->wait->task;
-    waiter->claimed = true; /* before: after it the waiter may be gone */
-    enum sk_wait_claim claim = sk_wait_claim(task, waiter->wait->ticket, SK_WAIT_WOKEN);
-    if (claim == SK_WAIT_LOST)
-        waiter->claimed = false; /* it comes for the lock before it leaves */
+    struct skua_task *task = wait->task;
+    enum sk_wait_claim claim = sk_wait_claim(task, wait->ticket, SK_WAIT_WOKEN);
     if (claim == SK_WAIT_WON)
         add(woken, task);
     return claim != SK_WAIT_LOST;
+}
+
+bool sk_queue_claim_first(struct sk_queue *q, struct sk_queue_woken *woken)
+{
+    struct sk_waiter *waiter = sk_container_of(sk_list_pop_front(&q->list), struct sk_waiter, link);
+    waiter->claimed = true; /* before: after it the waiter may be gone */
+    if (sk_queue_claim_wait(waiter->wait, woken))
+        return true;
+    waiter->claimed = false; /* it comes for the lock before it leaves */
+    return false;
 }
 
 struct sk_waiter *sk_queue_claim(struct sk_queue *q, struct sk_queue_woken *woken)

@@ -84,6 +84,9 @@ struct sk_queue_woken {
     struct skua_task *last; /* not used while first is NULL */
 };
 
+/* Holder of a word under which the wait cannot go away. Claims it, and adds it to *woken if it
+ * sleeps. False: it is over. */
+bool sk_queue_claim_wait(const struct sk_wait *wait, struct sk_queue_woken *woken);
 /* Holder only. Takes out the first waiter, of which there must be one. True: it is claimed, and was
  * added to *woken if it sleeps. Until the holder lets go, it is the holder's to read and write. */
 bool sk_queue_claim_first(struct sk_queue *q, struct sk_queue_woken *woken);

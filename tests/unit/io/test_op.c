@@ -337,13 +337,15 @@ SKT_TEST(op, race_workers)
  * and no descriptor. */
 static int accept_body(void *arg)
 {
-    int listener = skua_listen("unix:@skua-test-op-accept", NULL);
+    char address[64]; /* its own: this program runs with several settings at once */
+    snprintf(address, sizeof(address), "unix:@skua-test-op-accept-%d", (int)getpid());
+    int listener = skua_listen(address, NULL);
     SKT_GE(listener, 0);
     uint64_t connected = 0, accepted = 0;
     (void)arg;
     for (uint64_t i = 0; i < skt_scaled(2000); i++) {
         if (i % 2 == 0) {
-            int fd = skua_dial("unix:@skua-test-op-accept", NULL, SKUA_NEVER);
+            int fd = skua_dial(address, NULL, SKUA_NEVER);
             SKT_GE(fd, 0);
             SKT_EQ(skua_close(fd), 0);
             connected++;

@@ -247,6 +247,41 @@ SKT_TEST(poll, closed)
     run(close_body, NULL);
 }
 
+/* Goal: what is armed again means the same descriptor, though the number is another's meanwhile. */
+static int again_body(void *arg)
+{
+    struct watch_set set;
+    int fds[2], others[2], result, number;
+    (void)arg;
+    io_pair(fds);
+    number = fds[0];
+    watch_init(&set, fds, 1, POLLIN);
+    for (int i = 0; i < 3; i++) {
+        SKT_EQ(watch_once_all(&set, skua_in(SKUA_MS(1)), &result), -ETIMEDOUT);
+        SKT_EQ(result, 0);
+    }
+    SKT_EQ(skua_close(fds[0]), 0);
+    io_pair(others);
+    SKT_EQ(others[0], number);
+    SKT_EQ(write(others[1], "a", 1), 1);
+    for (int i = 0; i < 3; i++) {
+        SKT_EQ(watch_once_all(&set, SKUA_NEVER, &result), 0);
+        SKT_EQ(result, -ECANCELED);
+        SKT_FALSE(watch_is_listed(number));
+    }
+    SKT_EQ(watch_one(number, POLLIN, SKUA_NEVER, &result), 0); /* a new one means the new one */
+    SKT_EQ(result, POLLIN);
+    close_pair(others);
+    SKT_EQ(skua_close(fds[1]), 0);
+    return 0;
+}
+
+SKT_TEST(poll, again)
+{
+    run(again_body, NULL);
+    run_in_thread(again_body, NULL);
+}
+
 /* Goal: a number that is no descriptor is an error of that one. */
 static int bad_body(void *arg)
 {
@@ -309,7 +344,7 @@ struct far {
 static int arm_and_move(void *arg)
 {
     struct far *f = arg;
-    struct sk_driver_poll poll;
+    struct sk_driver_poll poll = {.bound = 0};
     struct sk_wait wait;
     struct sk_waiter waiter = {.wait = &wait};
     SKT_EQ(sk_wait_begin(&wait, SKUA_NEVER, 0), 0);

@@ -141,6 +141,22 @@ static int get_in_crowd(void *arg)
     return 0;
 }
 
+static int gather_in_crowd(void *arg)
+{
+    struct crowd *c = arg;
+    skua_future *v[] = {c->future, c->future};
+    SKT_EQ(skua_gather(v, 2, SKUA_NEVER), c->want);
+    return get_in_crowd(arg);
+}
+
+static int any_in_crowd(void *arg)
+{
+    struct crowd *c = arg;
+    skua_future *v[] = {c->future, c->future};
+    SKT_EQ(skua_wait_any(v, 2, SKUA_NEVER), 0);
+    return get_in_crowd(arg);
+}
+
 static int give_up_in_crowd(void *arg)
 {
     struct crowd *c = arg;
@@ -183,6 +199,7 @@ static void *get_in_thread(void *arg)
 static void wake_crowd(int want)
 {
     static int (*const give_up[])(void *) = {give_up_in_crowd, cancelled_in_crowd, late_in_crowd};
+    static int (*const stay[])(void *) = {get_in_crowd, gather_in_crowd, any_in_crowd};
     enum { THREADS = 3, MANY = 300 };
     skua_scope s;
     struct crowd c = {.future = make(sizeof(int)), .want = want};
@@ -191,8 +208,8 @@ static void wake_crowd(int want)
     for (int i = 0; i < THREADS; i++)
         threads[i] = rt_thread(get_in_thread, &c);
     for (int i = 0; i < MANY; i++)
-        SKT_EQ(skua_spawn(&s, i % 3 ? get_in_crowd : give_up[i / 3 % 3], &c), 0);
-    RT_UNTIL(atomic_load(&c.gave_up) == MANY / 3);
+        SKT_EQ(skua_spawn(&s, (i % 4 ? stay : give_up)[i / 4 % 3], &c), 0);
+    RT_UNTIL(atomic_load(&c.gave_up) == MANY / 4);
     SKT_EQ(atomic_load(&c.got), 0);
     int value = 42;
     SKT_EQ(want == 0            ? skua_future_set(c.future, &value)
@@ -200,13 +217,13 @@ static void wake_crowd(int want)
                                 : skua_future_fail(c.future, want),
            0);
     SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
-    RT_UNTIL(atomic_load(&c.got) == MANY - MANY / 3 + THREADS);
+    RT_UNTIL(atomic_load(&c.got) == MANY - MANY / 4 + THREADS);
     for (int i = 0; i < THREADS; i++)
         rt_thread_join(threads[i]);
     skua_future_unref(c.future);
 }
 
-/* Goal: all who wait get it, however it is settled, coroutines and threads; others had given up, for
+/* Goal: all who wait get it, in whatever way, however it is settled, coroutines and threads; others had given up, for
  * their own deadline, a cancellation, their scope's deadline. */
 RT_TEST(future, wakes_all)
 {
