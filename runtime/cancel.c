@@ -64,7 +64,7 @@ static void link_task(struct skua_task *task)
     task->flags |= SK_TASK_LINKED;
 }
 
-void sk_cancel_link(struct skua_task *task)
+void sk_cancel_link_slow(struct skua_task *task)
 {
     if ((task->flags & SK_TASK_LINKED) == 0)
         link_task(task);
@@ -114,7 +114,7 @@ bool sk_cancel_seen_exactly(struct skua_task *task)
     return sk_cancel_seen(task);
 }
 
-skua_time sk_cancel_deadline(const struct skua_task *task)
+skua_time sk_cancel_deadline_slow(const struct skua_task *task)
 {
     int shield = sk_load_relaxed(&task->x_shield);
     skua_time earliest = SKUA_NEVER;

@@ -14,8 +14,17 @@
 #include "runtime/scope.h"
 #include "runtime/task.h"
 
+void sk_cancel_link_slow(struct skua_task *task);
 /* The task itself (or who starts it). Links it, and its open scopes, where they are not yet. */
-void sk_cancel_link(struct skua_task *task);
+static inline void sk_cancel_link(struct skua_task *task)
+{
+    if (sk_likely((task->flags & SK_TASK_LINKED) != 0) &&
+        (task->scopes == NULL ||
+         sk_likely((sk_load_acquire(&task->scopes->x_flags) & SK_SCOPE_LINKED) != 0)))
+        return;
+    sk_cancel_link_slow(task);
+}
+
 /* The task itself, when it ends. */
 void sk_cancel_unlink(struct skua_task *task);
 /* Any task inside. Links s, so that its flags tell whether a scope around it was cancelled. */
@@ -43,7 +52,16 @@ static inline bool sk_cancel_hinted(const struct skua_task *task)
 }
 
 /* The task itself. The earliest deadline of a scope that it can see; SKUA_NEVER: none. */
-skua_time sk_cancel_deadline(const struct skua_task *task);
+skua_time sk_cancel_deadline_slow(const struct skua_task *task);
+static inline skua_time sk_cancel_deadline(const struct skua_task *task)
+{
+    if (sk_load_relaxed(&task->x_shield) != SK_TASK_UNSHIELDED)
+        return sk_cancel_deadline_slow(task);
+    const struct sk_scope *s = task->scopes;
+    if (s == NULL)
+        return sk_load_relaxed(&task->x_scope)->deadline;
+    return sk_likely(!s->barrier) ? s->deadline : sk_cancel_deadline_slow(task);
+}
 
 /* Any thread; s stays open. stop: pierce every shield. */
 void sk_cancel_scope(struct sk_scope *s, bool stop);

@@ -16,8 +16,6 @@
 #include "runtime/wait.h"
 
 enum {
-    SLOT_RUN_MAX =
-        16, /* tasks from the slot in a row: two that wake each other must not starve the rest */
     STEAL_TRIES = 4,   /* on one deque, when others take from it too */
     INJECT_SHARE = 32, /* tasks moved from the global queue at a time */
 };
@@ -39,7 +37,7 @@ static void push_migrating(struct sk_worker *w, struct skua_task *task)
 }
 
 /* A task that runs on one worker only, or one under chaos. */
-static bool push_special(struct sk_worker *w, struct skua_task *task)
+static SK_ALWAYS_INLINE bool push_special(struct sk_worker *w, struct skua_task *task)
 {
     if (sk_likely(task->affinity == 0 && !w->chaos_migrate))
         return false;
@@ -70,11 +68,9 @@ void sk_sched_tell(struct sk_deque *q)
         sk_monitor_arm();
 }
 
-void sk_sched_publish(struct sk_worker *w, struct skua_task *left)
+void sk_sched_publish_special(struct sk_worker *w, struct skua_task *left)
 {
-    if (w->left_commit != NULL)
-        w->left_commit(left, w->left_arg);
-    else if (!push_special(w, left))
+    if (!push_special(w, left))
         sk_sched_push(w, &w->queue, left);
 }
 
@@ -138,16 +134,6 @@ void sk_ready(struct skua_task *task)
 }
 
 /* ---- choosing ---- */
-
-struct skua_task *sk_sched_take_slot(struct sk_worker *w)
-{
-    struct skua_task *task = sk_slot_swap(&w->slot, NULL);
-    if (task == NULL || ++w->slot_run <= SLOT_RUN_MAX)
-        return task;
-    w->slot_run = 0;
-    sk_sched_push(w, &w->woken, task);
-    return NULL;
-}
 
 struct skua_task *sk_sched_turn(struct sk_worker *w, uint64_t turn)
 {
@@ -281,7 +267,8 @@ static void commit_give_stack(struct skua_task *task, void *arg)
         sk_sched_submit(starved);
 }
 
-SK_SAN_NO_FRAME noreturn void sk_sched_leave(struct sk_worker *w, struct skua_task *next, struct sk_stack *stack)
+SK_SAN_NO_FRAME noreturn void sk_sched_leave(struct sk_worker *w, struct skua_task *next,
+                                             struct sk_stack *stack)
 {
     w->left =
         (struct skua_task *)(void *)stack; /* only to say that there is something to publish */

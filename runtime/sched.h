@@ -10,6 +10,7 @@
 #include <stdnoreturn.h>
 
 #include "runtime/base/atomic.h"
+#include "runtime/base/sanitizer.h"
 #include "runtime/deque.h"
 #include "runtime/idle.h"
 #include "runtime/worker.h"
@@ -58,10 +59,8 @@ void sk_sched_share_injected(struct sk_worker *w);
 /* Owner only, every SK_SCHED_CLOCK_TURN-th dispatch. Ends the batch when the slice is over; else,
  * on their turn, what stands in the queue or the inbox. */
 struct skua_task *sk_sched_turn(struct sk_worker *w, uint64_t turn);
-/* Owner only. Takes the slot, unless too many in a row came from there. */
-struct skua_task *sk_sched_take_slot(struct sk_worker *w);
-/* Owner only. Publishes what was left by a park. */
-void sk_sched_publish(struct sk_worker *w, struct skua_task *left);
+/* Owner only. Publishes one that has yielded and may not go to the worker's own queue. */
+void sk_sched_publish_special(struct sk_worker *w, struct skua_task *left);
 
 /* The deque was full. */
 void sk_sched_spill(struct sk_worker *w, struct skua_task *task);
@@ -82,13 +81,26 @@ static inline void sk_sched_push(struct sk_worker *w, struct sk_deque *q, struct
 }
 
 enum {
+    /* Tasks from the slot in a row: two that wake each other must not starve the rest. */
+    SK_SCHED_SLOT_RUN_MAX = 16,
     SK_SCHED_CLOCK_TURN = 8, /* every n-th dispatch looks whether the slice is over */
     SK_SCHED_QUEUE_TURN =
         32, /* every n-th looks at the queue and the inbox before what was woken */
 };
 
+/* Owner only. Takes the slot, unless too many in a row came from there. */
+static inline struct skua_task *sk_sched_take_slot(struct sk_worker *w)
+{
+    struct skua_task *task = sk_slot_swap(&w->slot, NULL);
+    if (task == NULL || sk_likely(++w->slot_run <= SK_SCHED_SLOT_RUN_MAX))
+        return task;
+    w->slot_run = 0;
+    sk_sched_push(w, &w->woken, task);
+    return NULL;
+}
+
 /* Owner only. The next task of the worker's own queues. NULL: none, or the batch is spent. */
-static inline struct skua_task *sk_sched_next(struct sk_worker *w)
+static SK_ALWAYS_INLINE struct skua_task *sk_sched_next(struct sk_worker *w)
 {
     struct skua_task *task;
     if (w->budget <= 0)
@@ -123,10 +135,12 @@ static inline void sk_sched_arrive(struct sk_worker *w)
     if (left == NULL)
         return;
     w->left = NULL;
-    if (w->left_commit == NULL && sk_likely(left->affinity == 0 && !w->chaos_migrate))
+    if (w->left_commit != NULL)
+        w->left_commit(left, w->left_arg);
+    else if (sk_likely(left->affinity == 0 && !w->chaos_migrate))
         sk_sched_push(w, &w->queue, left); /* it has yielded */
     else
-        sk_sched_publish(w, left);
+        sk_sched_publish_special(w, left);
 }
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/sanitizer.h"
 #include "runtime/base/sys.h"
 #include "runtime/cancel.h"
 #include "runtime/driver.h"
@@ -12,29 +13,11 @@
 #include "runtime/solo.h"
 #include "runtime/worker.h"
 
-static unsigned state_of(uint64_t word)
-{
-    return (unsigned)word & SK_WAIT_STATE_MASK;
-}
-
-static bool same_wait(uint64_t word, uint64_t ticket)
-{
-    return word >> SK_WAIT_EPOCH_SHIFT == ticket >> SK_WAIT_EPOCH_SHIFT;
-}
-
-/* Any thread. Every change of x_wait but the one that begins a wait. */
-static bool swap(struct skua_task *task, uint64_t *word, uint64_t next)
-{
-    if (sk_unlikely((*word & SK_WAIT_THREAD) != 0))
-        return sk_cas_seq_cst(&task->x_wait, word, next);
-    return sk_solo_cas(&task->x_wait, word, next);
-}
-
 static int code_of(uint64_t word)
 {
-    switch (word & SK_WAIT_REASON_MASK) {
-    case SK_WAIT_WOKEN:
+    if (sk_likely((word & SK_WAIT_REASON_MASK) == SK_WAIT_WOKEN))
         return 0;
+    switch (word & SK_WAIT_REASON_MASK) {
     case SK_WAIT_TIMEDOUT:
         return -ETIMEDOUT;
     case SK_WAIT_SHUTDOWN:
@@ -98,10 +81,11 @@ static int withdraw(struct sk_wait *w, int rc)
 /* Whether a deadline has passed is asked of the time at which the worker last served timers, which
  * costs no look at the clock: one that has passed since then is found by the timer, at the next
  * turn. */
-static int begin_as_coroutine(struct sk_wait *w, const struct sk_worker *worker, skua_time dl,
-                              unsigned flags)
+static SK_ALWAYS_INLINE int begin_as_coroutine(struct sk_wait *w, const struct sk_worker *worker,
+                                               skua_time dl, unsigned flags)
 {
-    struct skua_task *task = w->task;
+    struct skua_task *task = worker->current;
+    w->task = task;
     sk_cancel_link(task);
     w->deadline = dl;
     if ((flags & SK_WAIT_NOCANCEL) == 0) {
@@ -128,6 +112,7 @@ static int begin_as_thread(struct sk_wait *w, skua_time dl, unsigned flags)
     if (rc < 0)
         return rc;
     w->deadline = dl;
+    sk_store_relaxed(&w->timer.x_heap, NULL); /* the owner of an operation's ring may look */
     if (dl != SKUA_NEVER && dl <= sk_clock_now())
         return -ETIMEDOUT;
     w->task = sk_task_proxy();
@@ -142,9 +127,9 @@ static int begin_as_thread(struct sk_wait *w, skua_time dl, unsigned flags)
     return rc != 0 ? withdraw(w, rc) : 0;
 }
 
-int sk_wait_begin(struct sk_wait *w, skua_time dl, unsigned flags)
+static __attribute__((noinline)) int begin_fully(struct sk_wait *w, struct sk_worker *worker,
+                                                 skua_time dl, unsigned flags)
 {
-    struct sk_worker *worker = sk_current_worker();
     int rc = sk_clock_check_deadline(dl);
     if (rc < 0)
         return rc;
@@ -152,12 +137,16 @@ int sk_wait_begin(struct sk_wait *w, skua_time dl, unsigned flags)
         return dl == SKUA_NOW ? -EAGAIN : -EPERM;
     if (dl == SKUA_NOW)
         return -EAGAIN;
-    sk_store_relaxed(&w->timer.x_heap, NULL);
-    w->timer.slot = 0;
-    if (worker == NULL)
-        return begin_as_thread(w, dl, flags);
-    w->task = worker->current;
-    return begin_as_coroutine(w, worker, dl, flags);
+    return worker == NULL ? begin_as_thread(w, dl, flags)
+                          : begin_as_coroutine(w, worker, dl, flags);
+}
+
+int sk_wait_begin(struct sk_wait *w, skua_time dl, unsigned flags)
+{
+    struct sk_worker *worker = sk_current_worker();
+    if (sk_likely(dl == SKUA_NEVER && worker != NULL && worker->current != NULL))
+        return begin_as_coroutine(w, worker, dl, flags);
+    return begin_fully(w, worker, dl, flags);
 }
 
 /* The commit finds, in word, that the wait was claimed while it registered. An operation is readied
@@ -174,7 +163,7 @@ static void cancel_registered(struct skua_task *task, uint64_t ticket)
     uint64_t word = ticket;
     uint64_t claimed =
         (ticket & ~(uint64_t)SK_WAIT_STATE_MASK) | SK_WAIT_CANCELLED | SK_WAIT_CLAIMED;
-    if (!swap(task, &word, claimed))
+    if (!sk_wait_swap(task, &word, claimed))
         finish_claimed(task, word);
     else if ((ticket & SK_WAIT_OP) != 0)
         sk_driver_cancel(task);
@@ -190,7 +179,7 @@ static __attribute__((noinline)) void look_again(struct skua_task *task, uint64_
     uint8_t looked = 0, bits;
     while ((bits = sk_load_seq_cst(&task->x_cancel)) != looked) { /* WT4 */
         uint64_t word = waiting(ticket);
-        if (!swap(task, &word, ticket))
+        if (!sk_wait_swap(task, &word, ticket))
             return;
         looked = bits;
         if (sk_cancel_seen(task)) {
@@ -198,7 +187,7 @@ static __attribute__((noinline)) void look_again(struct skua_task *task, uint64_
             return;
         }
         word = ticket;
-        if (!swap(task, &word, waiting(ticket))) { /* WT3 */
+        if (!sk_wait_swap(task, &word, waiting(ticket))) { /* WT3 */
             finish_claimed(task, word);
             return;
         }
@@ -211,7 +200,7 @@ static void commit_wait(struct skua_task *task, void *arg)
 {
     uint64_t ticket = (uint64_t)(uintptr_t)arg;
     uint64_t word = ticket;
-    if (sk_unlikely(!swap(task, &word, waiting(ticket)))) /* WT3 */
+    if (sk_unlikely(!sk_wait_swap(task, &word, waiting(ticket)))) /* WT3 */
         finish_claimed(task, word);
     else if (sk_unlikely(sk_load_seq_cst(&task->x_cancel) != 0) && /* WT4 */
              (ticket & SK_WAIT_NOCANCEL) == 0)
@@ -227,6 +216,8 @@ int sk_wait_arm(struct sk_wait *w)
 {
     if (w->deadline == SKUA_NEVER)
         return 0;
+    sk_store_relaxed(&w->timer.x_heap, NULL);
+    w->timer.slot = 0;
     w->timer.fn = time_out;
     w->timer.arg = w->task;
     w->timer.word = w->ticket;
@@ -274,7 +265,7 @@ static int park_thread(struct sk_wait *w)
 {
     uint64_t word = w->ticket;
     bool is_op = (w->ticket & SK_WAIT_OP) != 0; /* its deadline is kept by the ring's owner */
-    if (swap(w->task, &word, waiting(w->ticket)))
+    if (sk_wait_swap(w->task, &word, waiting(w->ticket)))
         park_until(w, is_op ? SKUA_NEVER : w->deadline);
     else if (is_op && (word & SK_WAIT_REASON_MASK) != SK_WAIT_WOKEN)
         sleep_until_readied(w->task);
@@ -289,31 +280,10 @@ int sk_wait_park(struct sk_wait *w)
 bool sk_wait_abandon(struct sk_wait *w)
 {
     uint64_t word = w->ticket;
-    return swap(w->task, &word, w->ticket & ~(uint64_t)SK_WAIT_STATE_MASK);
+    return sk_wait_swap(w->task, &word, w->ticket & ~(uint64_t)SK_WAIT_STATE_MASK);
 }
 
 /* ---- wakers ---- */
-
-enum sk_wait_claim sk_wait_claim(struct skua_task *task, uint64_t ticket, unsigned reason)
-{
-    uint64_t word = sk_load_relaxed(&task->x_wait);
-    while (same_wait(word, ticket)) {
-        unsigned state = state_of(word);
-        if (state != SK_WAIT_REGISTERING && state != SK_WAIT_WAITING)
-            return SK_WAIT_LOST;
-        uint64_t claimed = (word & ~(uint64_t)(SK_WAIT_STATE_MASK | SK_WAIT_REASON_MASK)) | reason |
-                           SK_WAIT_CLAIMED;
-        if (swap(task, &word, claimed)) /* WT1 */
-            return state == SK_WAIT_WAITING ? SK_WAIT_WON : SK_WAIT_WON_EARLY;
-    }
-    return SK_WAIT_LOST;
-}
-
-void sk_wait_finish(struct skua_task *task, enum sk_wait_claim claim)
-{
-    if (claim == SK_WAIT_WON)
-        sk_ready(task);
-}
 
 bool sk_wait_wake(struct skua_task *task, uint64_t ticket, unsigned reason)
 {
@@ -338,7 +308,7 @@ void sk_wait_kick(struct skua_task *task, int depth, bool stop)
     if (sk_unlikely(sk_current_worker() == NULL))
         sk_solo_end(); /* the word in a lonely worker's store buffer is to be seen */
     uint64_t word = sk_load_seq_cst(&task->x_wait); /* WT4 */
-    unsigned state = state_of(word);
+    unsigned state = sk_wait_state(word);
     if ((state != SK_WAIT_REGISTERING && state != SK_WAIT_WAITING) ||
         (word & SK_WAIT_NOCANCEL) != 0)
         return;

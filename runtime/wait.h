@@ -32,6 +32,8 @@
 #include <skua/time.h>
 
 #include "runtime/base/list.h"
+#include "runtime/sched.h"
+#include "runtime/solo.h"
 #include "runtime/task.h"
 #include "runtime/timer.h"
 
@@ -110,8 +112,41 @@ bool sk_wait_wake(struct skua_task *task, uint64_t ticket, unsigned reason);
 /* In two steps, for who must release a lock in between: won, then exactly one sk_wait_finish with
  * what claim returned. */
 enum sk_wait_claim { SK_WAIT_LOST, SK_WAIT_WON_EARLY, SK_WAIT_WON };
-enum sk_wait_claim sk_wait_claim(struct skua_task *task, uint64_t ticket, unsigned reason);
-void sk_wait_finish(struct skua_task *task, enum sk_wait_claim claim);
+
+static inline unsigned sk_wait_state(uint64_t word)
+{
+    return (unsigned)word & SK_WAIT_STATE_MASK;
+}
+
+/* Any thread. Every change of x_wait but the one that begins a wait. */
+static inline bool sk_wait_swap(struct skua_task *task, uint64_t *word, uint64_t next)
+{
+    if (sk_unlikely((*word & SK_WAIT_THREAD) != 0))
+        return sk_cas_seq_cst(&task->x_wait, word, next);
+    return sk_solo_cas(&task->x_wait, word, next);
+}
+
+static inline enum sk_wait_claim sk_wait_claim(struct skua_task *task, uint64_t ticket,
+                                               unsigned reason)
+{
+    uint64_t word = sk_load_relaxed(&task->x_wait);
+    while (word >> SK_WAIT_EPOCH_SHIFT == ticket >> SK_WAIT_EPOCH_SHIFT) {
+        unsigned state = sk_wait_state(word);
+        if (state != SK_WAIT_REGISTERING && state != SK_WAIT_WAITING)
+            return SK_WAIT_LOST;
+        uint64_t claimed = (word & ~(uint64_t)(SK_WAIT_STATE_MASK | SK_WAIT_REASON_MASK)) | reason |
+                           SK_WAIT_CLAIMED;
+        if (sk_likely(sk_wait_swap(task, &word, claimed))) /* WT1 */
+            return sk_likely(state == SK_WAIT_WAITING) ? SK_WAIT_WON : SK_WAIT_WON_EARLY;
+    }
+    return SK_WAIT_LOST;
+}
+
+static inline void sk_wait_finish(struct skua_task *task, enum sk_wait_claim claim)
+{
+    if (claim == SK_WAIT_WON)
+        sk_ready(task);
+}
 
 /* Any thread. Wakes the plain thread behind proxy, whose claim the caller has won. */
 void sk_wait_wake_proxy(struct skua_task *proxy);

@@ -15,6 +15,7 @@
 #include "runtime/base/atomic.h"
 #include "runtime/base/lock.h"
 #include "runtime/base/mem.h"
+#include "runtime/base/sanitizer.h"
 #include "runtime/solo.h"
 #include "sync/chan.h"
 
@@ -23,8 +24,8 @@ static const uint64_t ONE = (uint64_t)1 << SK_CHAN_COUNT_SHIFT;
 /* ---- the holder's part ---- */
 
 /* Claims the first that waits on the other side. */
-static bool claim_partner(struct skua_chan *c, uint64_t *word, bool is_send,
-                          struct sk_chan_transfer *t)
+static SK_ALWAYS_INLINE bool claim_partner(struct skua_chan *c, uint64_t *word, bool is_send,
+                                           struct sk_chan_transfer *t)
 {
     struct sk_queue *q = is_send ? &c->receivers : &c->senders;
     struct sk_waiter *waiter = sk_queue_claim(q, &t->woken);
@@ -76,7 +77,8 @@ void sk_chan_locked_enter(struct skua_chan *c, uint64_t *word, struct sk_chan_wa
 
 /* From `from` to `to`, either of which is the partner's. The outcome is the last access to it, but
  * for readying it if it sleeps. */
-static void finish(struct skua_chan *c, void *to, const void *from, struct sk_chan_transfer *t)
+static SK_ALWAYS_INLINE void finish(struct skua_chan *c, void *to, const void *from,
+                                    struct sk_chan_transfer *t)
 {
     if (t->partner != NULL) {
         if (to != NULL)
@@ -123,7 +125,7 @@ bool sk_chan_locked_leave(struct skua_chan *c, struct sk_chan_waiter *waiter, bo
 /* ---- whole operations ---- */
 
 /* Takes the lock, unless there is nothing for the caller: none of the bits of `wanted`. */
-static bool hold_for(struct skua_chan *c, uint64_t wanted, uint64_t *word)
+static SK_ALWAYS_INLINE bool hold_for(struct skua_chan *c, uint64_t wanted, uint64_t *word)
 {
     do {
         *word = sk_queue_settled(&c->x_lock);
@@ -178,7 +180,8 @@ int sk_chan_locked_try_recv(struct skua_chan *c, void *v)
 }
 
 /* The waiter, registering: does it after all, or enters the queue (-EAGAIN). */
-static int do_or_enter(struct skua_chan *c, struct sk_chan_waiter *waiter, bool is_send)
+static SK_ALWAYS_INLINE int do_or_enter(struct skua_chan *c, struct sk_chan_waiter *waiter,
+                                        bool is_send)
 {
     struct sk_chan_transfer t = {.partner = NULL};
     uint64_t word = sk_queue_hold(&c->x_lock);
@@ -198,7 +201,8 @@ static int do_or_enter(struct skua_chan *c, struct sk_chan_waiter *waiter, bool 
 }
 
 /* The caller has just found nothing to do. */
-static int wait_for_partner(struct skua_chan *c, bool is_send, void *v, skua_time dl)
+static SK_ALWAYS_INLINE int wait_for_partner(struct skua_chan *c, bool is_send, void *v,
+                                             skua_time dl)
 {
     struct sk_wait wait;
     struct sk_chan_waiter waiter = {.base.wait = &wait, .val = v};

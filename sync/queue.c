@@ -6,63 +6,14 @@
 #include "runtime/solo.h"
 #include "runtime/task.h"
 
-uint64_t sk_queue_settled(_Atomic(uint64_t) *x_word)
+uint64_t sk_queue_settle(_Atomic(uint64_t) *x_word)
 {
     uint64_t word = sk_load_acquire(x_word); /* QL2 */
-    for (unsigned spins = 0; sk_unlikely((word & SK_QUEUE_LOCKED) != 0); spins++) {
+    for (unsigned spins = 0; (word & SK_QUEUE_LOCKED) != 0; spins++) {
         sk_lock_relax(spins);
         word = sk_load_acquire(x_word);
     }
     return word;
-}
-
-uint64_t sk_queue_hold(_Atomic(uint64_t) *x_word)
-{
-    uint64_t word;
-    do {
-        word = sk_queue_settled(x_word);
-    } while (!sk_solo_cas(x_word, &word, word | SK_QUEUE_LOCKED)); /* QL2 */
-    return word;
-}
-
-/* A task that is claimed is in no run queue: its link is free. */
-static void add(struct sk_queue_woken *woken, struct skua_task *task)
-{
-    task->next = NULL;
-    if (woken->first == NULL)
-        woken->first = task;
-    else
-        woken->last->next = task;
-    woken->last = task;
-}
-
-bool sk_queue_claim_wait(const struct sk_wait *wait, struct sk_queue_woken *woken)
-{
-    struct skua_task *task = wait->task;
-    enum sk_wait_claim claim = sk_wait_claim(task, wait->ticket, SK_WAIT_WOKEN);
-    if (claim == SK_WAIT_WON)
-        add(woken, task);
-    return claim != SK_WAIT_LOST;
-}
-
-bool sk_queue_claim_first(struct sk_queue *q, struct sk_queue_woken *woken)
-{
-    struct sk_waiter *waiter = sk_container_of(sk_list_pop_front(&q->list), struct sk_waiter, link);
-    waiter->claimed = true; /* before: after it the waiter may be gone */
-    if (sk_queue_claim_wait(waiter->wait, woken))
-        return true;
-    waiter->claimed = false; /* it comes for the lock before it leaves */
-    return false;
-}
-
-struct sk_waiter *sk_queue_claim(struct sk_queue *q, struct sk_queue_woken *woken)
-{
-    struct sk_waiter *waiter;
-    while ((waiter = sk_queue_first(q)) != NULL) {
-        if (sk_queue_claim_first(q, woken))
-            return waiter;
-    }
-    return NULL;
 }
 
 void sk_queue_claim_all(struct sk_queue *q, struct sk_queue_woken *woken)
@@ -76,7 +27,7 @@ void sk_queue_claim_all(struct sk_queue *q, struct sk_queue_woken *woken)
 static void rotate(struct sk_queue_woken *woken)
 {
     struct skua_task *first = woken->first;
-    if (first == NULL || first->next == NULL || sk_current_task() == NULL)
+    if (sk_current_task() == NULL)
         return;
     woken->first = first->next;
     first->next = NULL;
@@ -84,7 +35,7 @@ static void rotate(struct sk_queue_woken *woken)
     woken->last = first;
 }
 
-void sk_queue_finish(struct sk_queue_woken *woken)
+void sk_queue_finish_many(struct sk_queue_woken *woken)
 {
     rotate(woken);
     while (woken->first != NULL) {

@@ -21,8 +21,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "runtime/base/assert.h"
 #include "runtime/base/atomic.h"
 #include "runtime/base/list.h"
+#include "runtime/solo.h"
+#include "runtime/task.h"
 #include "runtime/wait.h"
 
 /* In every object's word. */
@@ -32,10 +35,24 @@ struct sk_queue {
     struct sk_list list; /* next NULL: never used */
 };
 
-/* Any thread. The word once it is not LOCKED: QL2. */
-uint64_t sk_queue_settled(_Atomic(uint64_t) *x_word);
+/* The same, where it is LOCKED. */
+uint64_t sk_queue_settle(_Atomic(uint64_t) *x_word);
+/* Any thread. The word once it is not LOCKED. */
+static inline uint64_t sk_queue_settled(_Atomic(uint64_t) *x_word)
+{
+    uint64_t word = sk_load_acquire(x_word); /* QL2 */
+    return sk_likely((word & SK_QUEUE_LOCKED) == 0) ? word : sk_queue_settle(x_word);
+}
+
 /* Any thread. Takes the word; returns it as it was, not LOCKED. */
-uint64_t sk_queue_hold(_Atomic(uint64_t) *x_word);
+static inline uint64_t sk_queue_hold(_Atomic(uint64_t) *x_word)
+{
+    uint64_t word;
+    do {
+        word = sk_queue_settled(x_word);
+    } while (sk_unlikely(!sk_solo_cas(x_word, &word, word | SK_QUEUE_LOCKED))); /* QL2 */
+    return word;
+}
 
 /* Holder only: the last access to the object. */
 static inline void sk_queue_let_go(_Atomic(uint64_t) *x_word, uint64_t word)
@@ -86,16 +103,56 @@ struct sk_queue_woken {
 
 /* Holder of a word under which the wait cannot go away. Claims it, and adds it to *woken if it
  * sleeps. False: it is over. */
-bool sk_queue_claim_wait(const struct sk_wait *wait, struct sk_queue_woken *woken);
+static inline bool sk_queue_claim_wait(const struct sk_wait *wait, struct sk_queue_woken *woken)
+{
+    struct skua_task *task = wait->task;
+    enum sk_wait_claim claim = sk_wait_claim(task, wait->ticket, SK_WAIT_WOKEN);
+    if (claim != SK_WAIT_WON)
+        return claim == SK_WAIT_WON_EARLY;
+    task->next = NULL; /* a task that is claimed is in no run queue: its link is free */
+    if (woken->first == NULL)
+        woken->first = task;
+    else
+        woken->last->next = task;
+    woken->last = task;
+    return true;
+}
+
 /* Holder only. Takes out the first waiter, of which there must be one. True: it is claimed, and was
  * added to *woken if it sleeps. Until the holder lets go, it is the holder's to read and write. */
-bool sk_queue_claim_first(struct sk_queue *q, struct sk_queue_woken *woken);
+static inline bool sk_queue_claim_first(struct sk_queue *q, struct sk_queue_woken *woken)
+{
+    struct sk_waiter *waiter = sk_container_of(sk_list_pop_front(&q->list), struct sk_waiter, link);
+    waiter->claimed = true; /* before: after it the waiter may be gone */
+    if (sk_likely(sk_queue_claim_wait(waiter->wait, woken)))
+        return true;
+    waiter->claimed = false; /* it comes for the lock before it leaves */
+    return false;
+}
+
 /* Holder only. Takes out waiters until it has claimed one. NULL: none is left. */
-struct sk_waiter *sk_queue_claim(struct sk_queue *q, struct sk_queue_woken *woken);
+static inline struct sk_waiter *sk_queue_claim(struct sk_queue *q, struct sk_queue_woken *woken)
+{
+    struct sk_waiter *waiter;
+    while ((waiter = sk_queue_first(q)) != NULL)
+        if (sk_queue_claim_first(q, woken))
+            return waiter;
+    return NULL;
+}
+
 /* Holder only. The same for all. */
 void sk_queue_claim_all(struct sk_queue *q, struct sk_queue_woken *woken);
+void sk_queue_finish_many(struct sk_queue_woken *woken);
 /* Any thread, after it has let go. Readies them: on a worker they run in order of arrival. */
-void sk_queue_finish(struct sk_queue_woken *woken);
+static inline void sk_queue_finish(struct sk_queue_woken *woken)
+{
+    if (woken->first == NULL)
+        return;
+    if (woken->first == woken->last)
+        sk_wait_finish(woken->first, SK_WAIT_WON);
+    else
+        sk_queue_finish_many(woken);
+}
 
 /* The waiter, whose wait ended early: leaves the list if it is still there. */
 void sk_queue_leave(struct sk_queue *q, _Atomic(uint64_t) *x_word, struct sk_waiter *waiter);
