@@ -23,12 +23,19 @@ static inline void sy_close(skua_scope *s)
     SKT_EQ(skua_scope_close(s, SKUA_NEVER), 0);
 }
 
-/* Spawns fn(arg), and returns when it sleeps in a wait. */
+static inline bool sy_has_ended(skua_task *task)
+{
+    int state = skua_task_state(task);
+    return state == SKUA_DONE || state == SKUA_CANCELLED;
+}
+
+/* Spawns fn(arg), and returns when it sleeps in a wait, or has ended: its deadline may have passed
+ * before anybody looked. */
 static inline skua_task *sy_spawn_waiting(skua_scope *s, int (*fn)(void *), void *arg)
 {
     skua_task *task;
     SKT_EQ(skua_spawn_opts(s, fn, arg, NULL, &task), 0);
-    RT_UNTIL(rt_is_waiting(task));
+    RT_UNTIL(rt_is_waiting(task) || sy_has_ended(task));
     return task;
 }
 

@@ -156,66 +156,80 @@ SKT_TEST(cond, broadcast_in_order)
     rt_run(1, broadcast);
 }
 
-static int wait_cancelled_for_mutex(void *arg)
-{
-    return lock_and_wait(arg, skua_in(SKUA_MS(2)));
-}
-
-static bool waits_for_mutex(skua_task *task)
-{
-    enum { SEES_NOTHING = SK_WAIT_NOCANCEL | SK_WAIT_WAITING };
-    return (atomic_load(&task->x_wait) & (SK_WAIT_NOCANCEL | SK_WAIT_STATE_MASK)) == SEES_NOTHING;
-}
-
-/* Goal: the mutex is waited for again in spite of the deadline and of cancellation. */
-RT_TEST(cond, locks_again)
-{
-    for (int i = 0; i < 4; i++) {
-        struct pair p = {SKUA_MUTEX_INIT, SKUA_COND_INIT};
-        bool cancels = i % 2 == 0, signals = i / 2 == 0;
-        skua_scope s;
-        sy_open(&s);
-        skua_task *task =
-            sy_spawn_waiting(&s, cancels ? wait_for_ever : wait_cancelled_for_mutex, &p);
-        SKT_EQ(skua_mutex_lock(&p.mutex, SKUA_NEVER), 0);
-        if (signals)
-            SKT_EQ(skua_cond_signal(&p.cond), 0);
-        if (cancels)
-            SKT_EQ(skua_cancel(task), 1);
-        RT_UNTIL(waits_for_mutex(task));
-        skua_time end = skua_in(SKUA_MS(3)); /* its deadline, too, has passed then */
-        while (skua_now() < end)
-            rt_pause();
-        SKT_EQ(skua_cancel(task), 1);
-        for (int n = 0; n < 3; n++)
-            skua_yield();
-        SKT_TRUE(waits_for_mutex(task));
-        SKT_EQ(skua_mutex_unlock(&p.mutex), 0);
-        int rc = sy_result(task);
-        if (cancels || !signals)
-            SKT_EQ(rc, signals ? 0 : cancels ? -ECANCELED : -ETIMEDOUT);
-        else
-            SKT_TRUE(rc == 0 || rc == -ETIMEDOUT); /* the signal may have come too late */
-        (void)skua_scope_close(&s, SKUA_NEVER);
-    }
-}
-
-struct loser {
+struct timed {
     struct pair *pair;
     skua_time dl;
 };
 
 static int wait_until(void *arg)
 {
-    const struct loser *l = arg;
-    return lock_and_wait(l->pair, l->dl);
+    const struct timed *t = arg;
+    return lock_and_wait(t->pair, t->dl);
+}
+
+/* Where a task waits: for the condition, or, blind to what would end the wait, for the mutex. */
+static bool waits(skua_task *task, unsigned blind)
+{
+    return (atomic_load(&task->x_wait) & (SK_WAIT_NOCANCEL | SK_WAIT_STATE_MASK)) ==
+           (blind | SK_WAIT_WAITING);
+}
+
+/* Returns with the mutex locked by the caller, while the task waits for the condition, until
+ * t->dl if it has a deadline. */
+static skua_task *catch_waiting(skua_scope *s, struct timed *t, bool has_deadline)
+{
+    for (int64_t ms = 2;; ms *= 2) {
+        t->dl = has_deadline ? skua_in(SKUA_MS(ms)) : SKUA_NEVER;
+        skua_task *task = sy_spawn_waiting(s, wait_until, t);
+        SKT_EQ(skua_mutex_lock(&t->pair->mutex, SKUA_NEVER), 0);
+        if (waits(task, 0))
+            return task;
+        SKT_TRUE(has_deadline); /* it has passed meanwhile: a slow machine */
+        SKT_EQ(skua_mutex_unlock(&t->pair->mutex), 0);
+        SKT_EQ(sy_result(task), -ETIMEDOUT);
+    }
+}
+
+/* The mutex is waited for again in spite of what has ended, or would end, the wait. */
+static void lock_again(bool cancels, bool signals)
+{
+    struct pair p = {SKUA_MUTEX_INIT, SKUA_COND_INIT};
+    struct timed t = {.pair = &p};
+    skua_scope s;
+    sy_open(&s);
+    skua_task *task = catch_waiting(&s, &t, !cancels);
+    if (signals)
+        SKT_EQ(skua_cond_signal(&p.cond), 0);
+    if (cancels)
+        SKT_EQ(skua_cancel(task), 1);
+    RT_UNTIL(waits(task, SK_WAIT_NOCANCEL));
+    RT_UNTIL(cancels || skua_now() > t.dl);
+    SKT_EQ(skua_cancel(task), 1);
+    for (int n = 0; n < 3; n++)
+        skua_yield();
+    SKT_TRUE(waits(task, SK_WAIT_NOCANCEL));
+    SKT_EQ(skua_mutex_unlock(&p.mutex), 0);
+    int rc = sy_result(task);
+    if (cancels || !signals)
+        SKT_EQ(rc, signals ? 0 : cancels ? -ECANCELED : -ETIMEDOUT);
+    else
+        SKT_TRUE(rc == 0 || rc == -ETIMEDOUT); /* the signal may have come too late */
+    (void)skua_scope_close(&s, SKUA_NEVER);
+}
+
+/* Goal: the mutex is held again, whatever ended the wait, and neither deadline nor cancellation ends
+ * the wait for it. */
+RT_TEST(cond, locks_again)
+{
+    for (int i = 0; i < 4; i++)
+        lock_again(i % 2 == 0, i / 2 == 0);
 }
 
 /* One that waits until `delay`, or is cancelled then, and one that waits for ever, behind it. */
 static void race_once(int64_t delay, bool cancels)
 {
     struct pair p = {SKUA_MUTEX_INIT, SKUA_COND_INIT};
-    struct loser l = {&p, skua_in(SKUA_US(50) + delay)};
+    struct timed l = {&p, skua_in(SKUA_US(50) + delay)};
     skua_scope s;
     skua_task *first, *second;
     sy_open(&s);
@@ -226,6 +240,9 @@ static void race_once(int64_t delay, bool cancels)
         skua_yield();
     SKT_EQ(skua_spawn_opts(&s, wait_for_ever, &p, NULL, &second), 0);
     RT_UNTIL(rt_is_waiting(second));
+    SKT_EQ(skua_mutex_lock(&p.mutex, SKUA_NEVER),
+           0); /* if it was for the mutex, it was before us */
+    SKT_EQ(skua_mutex_unlock(&p.mutex), 0);
     while (!cancels && skua_now() < l.dl - delay)
         skua_yield();
     if (cancels)
