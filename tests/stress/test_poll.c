@@ -63,18 +63,17 @@ static void await_watched(struct watch *w)
 
 static void act(struct watch *w, skua_task *task)
 {
-    switch (w->how) {
-    case DATA_LATER:
+    if (w->how == DATA_LATER || w->how == CLOSE) /* closed before, the number might be another's */
         await_watched(w);
-        /* fall through */
+    switch (w->how) {
     case DATA:
+    case DATA_LATER:
         SKT_EQ(write(w->fds[1], "a", 1), 1);
         break;
     case HANG_UP:
         SKT_EQ(skua_close(w->fds[1]), 0);
         break;
-    case CLOSE: /* not before it is watched: the number might be another's by then */
-        await_watched(w);
+    case CLOSE:
         SKT_EQ(skua_close(w->fds[0]), 0);
         break;
     case CANCEL:

@@ -366,6 +366,12 @@ static int wait_in_all_until_cancelled(void *arg)
     return 0;
 }
 
+static int join_beside(void *arg)
+{
+    SKT_EQ(skua_join(arg, NULL, SKUA_NEVER), 0);
+    return 0;
+}
+
 static _Atomic(int) x_timed_out;
 
 static void *wait_in_all_as_thread(void *arg)
@@ -390,6 +396,8 @@ RT_TEST(join, places)
         for (int i = 0; i < PLACES; i++)
             tasks[i] = spawn_task(&s, wait_for, &go[i]);
         skua_task *other = spawn_task(&s, wait_in_all_until_cancelled, tasks);
+        for (int i = 0; i < PLACES; i++)
+            SKT_EQ(skua_spawn(&s, join_beside, tasks[i]), 0);
         SKT_EQ(wait_in_all(tasks, skua_in(SKUA_US(100))), -ETIMEDOUT);
         RT_UNTIL(rt_is_waiting(other));
         SKT_EQ(skua_cancel(other), 1);
@@ -411,8 +419,10 @@ RT_TEST(join, places)
         for (int i = 0; i < PLACES; i++)
             skua_event_set(&go[i]);
         SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
-        for (int i = 0; i < PLACES; i++)
+        for (int i = 0; i < PLACES; i++) {
+            SKT_NULL(tasks[i]->joiners);
             skua_task_unref(tasks[i]);
+        }
     }
 }
 
