@@ -53,8 +53,16 @@ skua_chan *skua_chan_ref(skua_chan *c)
     return c;
 }
 
+/* Two who give theirs back at once may both not see it: then the ticker does, at the next tick. */
+static bool leaves_ticker_alone(const skua_chan *c)
+{
+    return c->has_ticker && sk_load_relaxed(&c->x_refs) == 2;
+}
+
 void skua_chan_unref(skua_chan *c)
 {
+    if (c != NULL && sk_unlikely(leaves_ticker_alone(c)))
+        (void)skua_chan_close(c);
     if (c == NULL || sk_sub_acq_rel(&c->x_refs, 1u) != 1)
         return;
     if (sk_chan_is_ring(c))

@@ -42,6 +42,7 @@ struct skua_chan {
     enum sk_chan_kind kind;
     _Atomic(uint32_t) x_refs;
     size_t elem_bytes;
+    bool has_ticker; /* one of the references is the ticker's (sync/ticker.c) */
     alignas(SK_CACHELINE) _Atomic(uint64_t) x_lock;
     struct sk_queue receivers, senders;
     struct sk_chan_fifo fifo; /* under x_lock */
@@ -105,6 +106,8 @@ bool sk_chan_wait_leave(struct skua_chan *c, struct sk_waiter *waiter, bool is_s
 void sk_chan_wait_pass(struct skua_chan *c, bool is_send);
 /* Any thread. -EPIPE if it was closed. */
 int sk_chan_wait_close(struct skua_chan *c);
+/* Waits until the channel, a ring, is closed: 0; or why it does not wait any more. */
+int sk_chan_wait_closed(struct skua_chan *c, skua_time dl);
 
 /* ---- the locked engine: chan_locked.c ---- */
 

@@ -325,6 +325,12 @@ static inline bool sk_chan_ring_close(struct sk_chan_ring *r)
     return (sk_solo_or(&r->x_tail, (uint64_t)SK_CHAN_RING_CLOSED) & SK_CHAN_RING_CLOSED) == 0;
 }
 
+/* Any thread. */
+static inline bool sk_chan_ring_is_closed(const struct sk_chan_ring *r)
+{
+    return (sk_load_acquire(&r->x_tail) & SK_CHAN_RING_CLOSED) != 0;
+}
+
 /* Any thread. How many elements there are, claimed ones and such as are on their way too. */
 static inline uint64_t sk_chan_ring_len(const struct sk_chan_ring *r)
 {

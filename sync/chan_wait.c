@@ -174,3 +174,36 @@ int sk_chan_wait_close(struct skua_chan *c)
     sk_queue_finish(&senders);
     return 0;
 }
+
+/* Into the queue of the senders, whom a close wakes, but unannounced: nobody makes room for it. */
+static bool enter_unless_closed(struct skua_chan *c, struct sk_waiter *waiter)
+{
+    (void)sk_chan_hold(c);
+    bool enters = !sk_chan_ring_is_closed(&c->ring);
+    if (enters)
+        sk_queue_push(&c->senders, waiter);
+    sk_queue_let_go(&c->x_lock, 0);
+    return enters;
+}
+
+int sk_chan_wait_closed(struct skua_chan *c, skua_time dl)
+{
+    struct sk_wait wait;
+    struct sk_waiter waiter = {.wait = &wait};
+    while (!sk_chan_ring_is_closed(&c->ring)) {
+        int rc = sk_wait_begin(&wait, dl, 0);
+        if (rc < 0)
+            return rc;
+        if (!enter_unless_closed(c, &waiter)) {
+            (void)sk_wait_abandon(&wait);
+            return 0;
+        }
+        rc = sk_wait_park(&wait);
+        if (rc < 0) {
+            (void)sk_chan_wait_leave(c, &waiter, true);
+            return rc;
+        }
+        sk_chan_wait_pass(c, true); /* a hint for a sender, if there is one */
+    }
+    return 0;
+}
