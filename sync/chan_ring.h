@@ -34,8 +34,8 @@
  * on its way and nothing would announce it.
  * Order: CR1 store-release of the stamp (push) -> CR2 load-acquire (pop): the element is visible.
  *        CR3 store-release of the stamp (pop) -> CR4 load-acquire (push): the slot may be reused.
- *        CR5 acq_rel RMW that sets WAITING or CLOSED: in the order of changes of its word; the CASes
- *        are relaxed, what they claim is published by stamps.
+ *        CR5 acq_rel RMW that sets WAITING or CLOSED: in the order of changes of its word. The CASes
+ *        could be relaxed: what they claim is published by stamps.
  * Source:  Vyukov's bounded MPMC queue; the run claimed by one CAS as in DPDK's ring. */
 #ifndef SK_SYNC_CHAN_RING_H
 #define SK_SYNC_CHAN_RING_H
