@@ -244,11 +244,17 @@ static inline __attribute__((always_inline)) bool meet(struct skua_chan *c, stru
     return true;
 }
 
+/* Nobody waits, nothing is in it, and it is open. */
+static bool is_idle(struct skua_chan *c)
+{
+    return sk_load_acquire(&c->x_lock) == 0;
+}
+
 int sk_chan_locked_wait_send(struct skua_chan *c, const void *v, skua_time dl)
 {
     if (meet(c, &c->receivers, SK_CHAN_RECEIVERS, (void *)(uintptr_t)v, true))
         return 0;
-    int rc = sk_chan_locked_try_send(c, v);
+    int rc = is_idle(c) && c->kind == SK_CHAN_RENDEZVOUS ? -EAGAIN : sk_chan_locked_try_send(c, v);
     return rc == -EAGAIN ? wait_for_partner(c, true, (void *)(uintptr_t)v, dl) : rc;
 }
 
@@ -256,7 +262,7 @@ int sk_chan_locked_wait_recv(struct skua_chan *c, void *v, skua_time dl)
 {
     if (meet(c, &c->senders, SK_CHAN_SENDERS, v, false))
         return 0;
-    int rc = sk_chan_locked_try_recv(c, v);
+    int rc = is_idle(c) ? -EAGAIN : sk_chan_locked_try_recv(c, v);
     return rc == -EAGAIN ? wait_for_partner(c, false, v, dl) : rc;
 }
 
