@@ -23,7 +23,8 @@ static bool same_wait(uint64_t word, uint64_t ticket)
 }
 
 /* Any thread. Every change of x_wait but the one that begins a wait. */
-static bool swap(struct skua_task *task, uint64_t *word, uint64_t next)
+static inline __attribute__((always_inline)) bool swap(struct skua_task *task, uint64_t *word,
+                                                       uint64_t next)
 {
     if (sk_unlikely((*word & SK_WAIT_THREAD) != 0))
         return sk_cas_seq_cst(&task->x_wait, word, next);
