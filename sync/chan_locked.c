@@ -18,7 +18,8 @@
 #include "runtime/solo.h"
 #include "sync/chan.h"
 
-static const uint64_t ONE = (uint64_t)1 << SK_CHAN_COUNT_SHIFT;
+/* An element, in x_lock. */
+#define ONE ((uint64_t)1 << SK_CHAN_COUNT_SHIFT)
 
 /* ---- the holder's part ---- */
 

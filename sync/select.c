@@ -352,7 +352,10 @@ static __attribute__((noinline)) int wait_with_few(struct select *s, skua_time d
     struct room room;
     s->slots = room.slots;
     s->homes = room.homes;
-    return wait_for_one(s, dl);
+    int rc = wait_for_one(s, dl);
+    s->slots = NULL;
+    s->homes = NULL;
+    return rc;
 }
 
 /* ---- the call ---- */

@@ -68,6 +68,21 @@ RT_TEST(ticker, late_ticks_are_dropped)
     RT_UNTIL(is_alone());
 }
 
+/* Goal: a ticker that cannot keep up stays with the clock all the same. */
+RT_TEST(ticker, too_fast)
+{
+    skua_chan *c = NULL;
+    skua_time end, when;
+    SKT_EQ(skua_ticker(&c, 1), 0);
+    SKT_EQ(skua_sleep(SKUA_MS(10)), 0);
+    end = skua_now();
+    for (int i = 0; i < 2; i++) /* the second was sent after the first was taken */
+        SKT_EQ(skua_chan_recv(c, &when, SKUA_NEVER), 0);
+    SKT_GT(when, end - SKUA_MS(5));
+    skua_chan_unref(c);
+    RT_UNTIL(is_alone());
+}
+
 /* Goal: the last reference ends it at once. */
 RT_TEST(ticker, forgotten)
 {
