@@ -53,8 +53,16 @@ skua_chan *skua_chan_ref(skua_chan *c)
     return c;
 }
 
+/* Two who give theirs back at once may both not see it: then the ticker does, at the next tick. */
+static bool leaves_ticker_alone(const skua_chan *c)
+{
+    return c->has_ticker && sk_load_relaxed(&c->x_refs) == 2;
+}
+
 void skua_chan_unref(skua_chan *c)
 {
+    if (c != NULL && sk_unlikely(leaves_ticker_alone(c)))
+        (void)skua_chan_close(c);
     if (c == NULL || sk_sub_acq_rel(&c->x_refs, 1u) != 1)
         return;
     if (sk_chan_is_ring(c))
@@ -107,13 +115,9 @@ static bool is_misused(skua_time dl)
     return sk_unlikely(dl != SKUA_NEVER && sk_clock_check_deadline(dl) < 0);
 }
 
-int skua_chan_send(skua_chan *c, const void *v, skua_time dl)
+/* Apart, so that neither engine pays for the registers of the other. */
+static __attribute__((noinline)) int send_to_ring(skua_chan *c, const void *v, skua_time dl)
 {
-    if (is_misused(dl) || is_missing(c, v))
-        return -EINVAL;
-    sk_sched_spend();
-    if (!sk_chan_is_ring(c))
-        return sk_chan_locked_wait_send(c, v, dl);
     enum sk_chan_ring_result result = sk_chan_ring_push(&c->ring, v);
     if (sk_likely(result == SK_CHAN_RING_DONE))
         return 0;
@@ -125,13 +129,8 @@ int skua_chan_send(skua_chan *c, const void *v, skua_time dl)
     return rc < 0 ? (int)rc : 0;
 }
 
-int skua_chan_recv(skua_chan *c, void *v, skua_time dl)
+static __attribute__((noinline)) int recv_from_ring(skua_chan *c, void *v, skua_time dl)
 {
-    if (is_misused(dl))
-        return -EINVAL;
-    sk_sched_spend();
-    if (!sk_chan_is_ring(c))
-        return sk_chan_locked_wait_recv(c, v, dl);
     enum sk_chan_ring_result result = sk_chan_ring_pop(&c->ring, v);
     if (sk_likely(result == SK_CHAN_RING_DONE))
         return 0;
@@ -141,6 +140,22 @@ int skua_chan_recv(skua_chan *c, void *v, skua_time dl)
     }
     ssize_t rc = sk_chan_wait_recv(c, v, 1, dl);
     return rc < 0 ? (int)rc : 0;
+}
+
+int skua_chan_send(skua_chan *c, const void *v, skua_time dl)
+{
+    if (is_misused(dl) || is_missing(c, v))
+        return -EINVAL;
+    sk_sched_spend();
+    return sk_chan_is_ring(c) ? send_to_ring(c, v, dl) : sk_chan_locked_wait_send(c, v, dl);
+}
+
+int skua_chan_recv(skua_chan *c, void *v, skua_time dl)
+{
+    if (is_misused(dl))
+        return -EINVAL;
+    sk_sched_spend();
+    return sk_chan_is_ring(c) ? recv_from_ring(c, v, dl) : sk_chan_locked_wait_recv(c, v, dl);
 }
 
 /* One run of the ring, or one element of the locked engine. */

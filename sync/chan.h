@@ -23,6 +23,7 @@
 
 #include <skua/chan.h>
 
+#include "runtime/solo.h"
 #include "sync/chan_fifo.h"
 #include "sync/chan_ring.h"
 #include "sync/queue.h"
@@ -41,6 +42,7 @@ struct skua_chan {
     enum sk_chan_kind kind;
     _Atomic(uint32_t) x_refs;
     size_t elem_bytes;
+    bool has_ticker; /* one of the references is the ticker's (sync/ticker.c) */
     alignas(SK_CACHELINE) _Atomic(uint64_t) x_lock;
     struct sk_queue receivers, senders;
     struct sk_chan_fifo fifo; /* under x_lock */
@@ -55,6 +57,22 @@ struct sk_chan_waiter {
     void *val;                   /* the element, or where it goes */
     _Atomic(uint32_t) x_outcome; /* the locked engine: SK_CHAN_PENDING … */
 };
+
+/* Any thread. sk_queue_settled and sk_queue_hold for x_lock. */
+static inline uint64_t sk_chan_settled(struct skua_chan *c)
+{
+    uint64_t word = sk_load_acquire(&c->x_lock); /* QL2 */
+    return sk_likely((word & SK_QUEUE_LOCKED) == 0) ? word : sk_queue_settled(&c->x_lock);
+}
+
+static inline uint64_t sk_chan_hold(struct skua_chan *c)
+{
+    uint64_t word;
+    do {
+        word = sk_chan_settled(c);
+    } while (!sk_solo_cas(&c->x_lock, &word, word | SK_QUEUE_LOCKED)); /* QL2 */
+    return word;
+}
 
 static inline bool sk_chan_is_ring(const struct skua_chan *c)
 {
@@ -88,6 +106,8 @@ bool sk_chan_wait_leave(struct skua_chan *c, struct sk_waiter *waiter, bool is_s
 void sk_chan_wait_pass(struct skua_chan *c, bool is_send);
 /* Any thread. -EPIPE if it was closed. */
 int sk_chan_wait_close(struct skua_chan *c);
+/* Waits until the channel, a ring, is closed: 0; or why it does not wait any more. */
+int sk_chan_wait_closed(struct skua_chan *c, skua_time dl);
 
 /* ---- the locked engine: chan_locked.c ---- */
 

@@ -19,7 +19,8 @@
 #include "runtime/solo.h"
 #include "sync/chan.h"
 
-static const uint64_t ONE = (uint64_t)1 << SK_CHAN_COUNT_SHIFT;
+/* An element, in x_lock. */
+#define ONE ((uint64_t)1 << SK_CHAN_COUNT_SHIFT)
 
 /* ---- the holder's part ---- */
 
@@ -113,7 +114,7 @@ bool sk_chan_locked_leave(struct skua_chan *c, struct sk_chan_waiter *waiter, bo
 {
     if (sk_load_acquire(&waiter->x_outcome) != SK_CHAN_PENDING) /* CH2: out of the queue */
         return true;
-    uint64_t word = sk_queue_hold(&c->x_lock);
+    uint64_t word = sk_chan_hold(c);
     sk_list_remove(&waiter->base.link);
     if (sk_queue_is_empty(is_send ? &c->senders : &c->receivers))
         word &= ~(uint64_t)(is_send ? SK_CHAN_SENDERS : SK_CHAN_RECEIVERS);
@@ -128,7 +129,7 @@ bool sk_chan_locked_leave(struct skua_chan *c, struct sk_chan_waiter *waiter, bo
 static SK_ALWAYS_INLINE bool hold_for(struct skua_chan *c, uint64_t wanted, uint64_t *word)
 {
     do {
-        *word = sk_queue_settled(&c->x_lock);
+        *word = sk_chan_settled(c);
         if ((*word & wanted) == 0)
             return false;
     } while (!sk_solo_cas(&c->x_lock, word, *word | SK_QUEUE_LOCKED)); /* QL2 */
@@ -140,7 +141,7 @@ static int send_unbounded(struct skua_chan *c, const void *v)
     struct sk_chan_transfer t = {.partner = NULL};
     int rc;
     for (;;) {
-        uint64_t word = sk_queue_hold(&c->x_lock);
+        uint64_t word = sk_chan_hold(c);
         rc = sk_chan_locked_send(c, &word, v, &t);
         sk_queue_let_go(&c->x_lock, word);
         if (sk_likely(rc != -ENOBUFS))
@@ -184,7 +185,7 @@ static SK_ALWAYS_INLINE int do_or_enter(struct skua_chan *c, struct sk_chan_wait
                                         bool is_send)
 {
     struct sk_chan_transfer t = {.partner = NULL};
-    uint64_t word = sk_queue_hold(&c->x_lock);
+    uint64_t word = sk_chan_hold(c);
     int rc = is_send ? sk_chan_locked_send(c, &word, waiter->val, &t)
                      : sk_chan_locked_recv(c, &word, waiter->val, &t);
     if (rc == -EAGAIN)
@@ -219,15 +220,54 @@ static SK_ALWAYS_INLINE int wait_for_partner(struct skua_chan *c, bool is_send, 
     return rc;
 }
 
+/* The usual case of a rendezvous in one piece: the other side sleeps in the queue. False: it does not,
+ * and nothing was done. `bit` says that the queue q is not empty (I1). */
+static inline __attribute__((always_inline)) bool meet(struct skua_chan *c, struct sk_queue *q,
+                                                       uint64_t bit, void *v, bool is_send)
+{
+    uint64_t word = sk_load_relaxed(&c->x_lock);
+    if ((word & (bit | SK_QUEUE_LOCKED)) != bit ||
+        !sk_solo_cas(&c->x_lock, &word, word | SK_QUEUE_LOCKED)) /* QL2 */
+        return false;
+    struct sk_waiter *waiter = sk_queue_first(q);
+    struct sk_chan_waiter *partner = sk_container_of(waiter, struct sk_chan_waiter, base);
+    struct skua_task *task = waiter->wait->task;
+    sk_list_remove(&waiter->link);
+    waiter->claimed = true;
+    enum sk_wait_claim claim = sk_wait_claim(task, waiter->wait->ticket, SK_WAIT_WOKEN);
+    if (sk_unlikely(claim == SK_WAIT_LOST))
+        waiter->claimed = false;
+    sk_queue_let_go(&c->x_lock, sk_list_empty(&q->list) ? word & ~bit : word);
+    if (sk_unlikely(claim == SK_WAIT_LOST))
+        return false;
+    if (is_send && partner->val != NULL)
+        sk_chan_ring_copy(partner->val, v, c->elem_bytes);
+    else if (!is_send && v != NULL)
+        sk_chan_ring_copy(v, partner->val, c->elem_bytes);
+    sk_store_release(&partner->x_outcome, (uint32_t)SK_CHAN_PASSED); /* CH1 */
+    sk_wait_finish(task, claim);
+    return true;
+}
+
+/* Nobody waits, nothing is in it, and it is open. */
+static bool is_idle(struct skua_chan *c)
+{
+    return sk_load_acquire(&c->x_lock) == 0;
+}
+
 int sk_chan_locked_wait_send(struct skua_chan *c, const void *v, skua_time dl)
 {
-    int rc = sk_chan_locked_try_send(c, v);
+    if (meet(c, &c->receivers, SK_CHAN_RECEIVERS, (void *)(uintptr_t)v, true))
+        return 0;
+    int rc = is_idle(c) && c->kind == SK_CHAN_RENDEZVOUS ? -EAGAIN : sk_chan_locked_try_send(c, v);
     return rc == -EAGAIN ? wait_for_partner(c, true, (void *)(uintptr_t)v, dl) : rc;
 }
 
 int sk_chan_locked_wait_recv(struct skua_chan *c, void *v, skua_time dl)
 {
-    int rc = sk_chan_locked_try_recv(c, v);
+    if (meet(c, &c->senders, SK_CHAN_SENDERS, v, false))
+        return 0;
+    int rc = is_idle(c) ? -EAGAIN : sk_chan_locked_try_recv(c, v);
     return rc == -EAGAIN ? wait_for_partner(c, false, v, dl) : rc;
 }
 
@@ -243,7 +283,7 @@ static void refuse_all(struct sk_queue *q, struct sk_queue_woken *woken)
 int sk_chan_locked_close(struct skua_chan *c)
 {
     struct sk_queue_woken woken = {.first = NULL};
-    uint64_t word = sk_queue_hold(&c->x_lock);
+    uint64_t word = sk_chan_hold(c);
     bool was_open = (word & SK_CHAN_CLOSED) == 0;
     refuse_all(&c->receivers, &woken);
     refuse_all(&c->senders, &woken);

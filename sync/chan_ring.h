@@ -34,8 +34,8 @@
  * on its way and nothing would announce it.
  * Order: CR1 store-release of the stamp (push) -> CR2 load-acquire (pop): the element is visible.
  *        CR3 store-release of the stamp (pop) -> CR4 load-acquire (push): the slot may be reused.
- *        CR5 acq_rel RMW that sets WAITING or CLOSED: in the order of changes of its word; the CASes
- *        are relaxed, what they claim is published by stamps.
+ *        CR5 acq_rel RMW that sets WAITING or CLOSED: in the order of changes of its word. The CASes
+ *        could be relaxed: what they claim is published by stamps.
  * Source:  Vyukov's bounded MPMC queue; the run claimed by one CAS as in DPDK's ring. */
 #ifndef SK_SYNC_CHAN_RING_H
 #define SK_SYNC_CHAN_RING_H
@@ -165,16 +165,28 @@ static inline void sk_chan_ring_free(struct sk_chan_ring *r)
 
 /* ---- claiming ---- */
 
-/* How many slots from pos on, at most n, are stamped with their lap | full. */
-static inline uint64_t sk_chan_ring_run(const struct sk_chan_ring *r, uint64_t pos, uint64_t n,
-                                        uint64_t full)
+/* Of n slots from pos on, those that lie one behind the other. */
+static inline uint64_t sk_chan_ring_straight(const struct sk_chan_ring *r, uint64_t pos, uint64_t n)
 {
-    uint64_t k = 0;
-    for (; k < n; k++, pos += 1u << SK_CHAN_RING_SHIFT)
-        if (sk_load_acquire(sk_chan_ring_stamp(r, pos)) != /* CR2, CR4 */
-            (sk_chan_ring_lap(r, pos) | full))
-            break;
-    return k;
+    uint64_t left = r->mask + 1 - ((pos >> SK_CHAN_RING_SHIFT) & r->mask);
+    return n < left ? n : left;
+}
+
+/* How many slots from pos on, at most n, are stamped with their lap | full. */
+static inline __attribute__((always_inline)) uint64_t
+sk_chan_ring_run(const struct sk_chan_ring *r, uint64_t pos, uint64_t n, uint64_t full)
+{
+    uint64_t done = 0;
+    while (done < n) {
+        uint64_t k = n == 1 ? 1 : sk_chan_ring_straight(r, pos, n - done), i = 0;
+        uint64_t wanted = sk_chan_ring_lap(r, pos) | full;
+        for (const char *slot = sk_chan_ring_slot(r, pos); i < k; i++, slot += r->stride)
+            if (sk_load_acquire((const _Atomic(uint64_t) *)(const void *)slot) != wanted)
+                return done + i; /* CR2, CR4 */
+        done += k;
+        pos += k << SK_CHAN_RING_SHIFT;
+    }
+    return done;
 }
 
 /* I1, where there are more slots than elements. */
@@ -274,6 +286,53 @@ static inline enum sk_chan_ring_result sk_chan_ring_pop(struct sk_chan_ring *r, 
     return sk_chan_ring_done(word);
 }
 
+/* Elements of `bytes` to k slots that lie one behind the other, each published as it is there: CR1. */
+static inline __attribute__((always_inline)) const char *
+sk_chan_ring_fill_sized(char *slot, size_t stride, uint64_t stamp, uint64_t k, const char *from,
+                        size_t bytes)
+{
+    for (; k > 0; k--, slot += stride) {
+        sk_chan_ring_copy(slot + SK_CHAN_RING_STAMP_BYTES, from, bytes);
+        from = bytes != 0 ? from + bytes : from;
+        sk_store_release((_Atomic(uint64_t) *)(void *)slot, stamp);
+    }
+    return from;
+}
+
+static inline const char *sk_chan_ring_fill(struct sk_chan_ring *r, uint64_t pos, uint64_t k,
+                                            const char *from)
+{
+    char *slot = sk_chan_ring_slot(r, pos);
+    uint64_t stamp = sk_chan_ring_lap(r, pos) | SK_CHAN_RING_FULL;
+    if (sk_likely(r->elem_bytes == 8)) /* with its loop unswitched */
+        return sk_chan_ring_fill_sized(slot, r->stride, stamp, k, from, 8);
+    return sk_chan_ring_fill_sized(slot, r->stride, stamp, k, from, r->elem_bytes);
+}
+
+/* The other way; to NULL: they are dropped. CR3. */
+static inline __attribute__((always_inline)) char *
+sk_chan_ring_drain_sized(char *slot, size_t stride, uint64_t stamp, uint64_t k, char *to,
+                         size_t bytes)
+{
+    for (; k > 0; k--, slot += stride) {
+        if (to != NULL) {
+            sk_chan_ring_copy(to, slot + SK_CHAN_RING_STAMP_BYTES, bytes);
+            to += bytes;
+        }
+        sk_store_release((_Atomic(uint64_t) *)(void *)slot, stamp);
+    }
+    return to;
+}
+
+static inline char *sk_chan_ring_drain(struct sk_chan_ring *r, uint64_t pos, uint64_t k, char *to)
+{
+    char *slot = sk_chan_ring_slot(r, pos);
+    uint64_t stamp = sk_chan_ring_lap(r, pos) + ((r->mask + 1) << SK_CHAN_RING_SHIFT);
+    if (sk_likely(r->elem_bytes == 8))
+        return sk_chan_ring_drain_sized(slot, r->stride, stamp, k, to, 8);
+    return sk_chan_ring_drain_sized(slot, r->stride, stamp, k, to, r->elem_bytes);
+}
+
 /* Any thread. The first *n of the elements at v, *n at most RUN_MAX; *n becomes how many went. */
 static inline enum sk_chan_ring_result sk_chan_ring_push_n(struct sk_chan_ring *r, const void *v,
                                                            uint64_t *n)
@@ -285,12 +344,9 @@ static inline enum sk_chan_ring_result sk_chan_ring_push_n(struct sk_chan_ring *
     if (*n == 0)
         return why;
     uint64_t pos = sk_chan_ring_pos(word);
-    for (uint64_t i = 0; i < *n; i++, pos += 1u << SK_CHAN_RING_SHIFT) {
-        char *slot = sk_chan_ring_slot(r, pos);
-        sk_chan_ring_copy(slot + SK_CHAN_RING_STAMP_BYTES, from, r->elem_bytes);
-        from = r->elem_bytes != 0 ? from + r->elem_bytes : from;
-        sk_store_release((_Atomic(uint64_t) *)(void *)slot,
-                         sk_chan_ring_lap(r, pos) | SK_CHAN_RING_FULL); /* CR1 */
+    for (uint64_t left = *n, k; left > 0; left -= k, pos += k << SK_CHAN_RING_SHIFT) {
+        k = sk_chan_ring_straight(r, pos, left);
+        from = sk_chan_ring_fill(r, pos, k, from);
     }
     return sk_chan_ring_done(word);
 }
@@ -306,15 +362,9 @@ static inline enum sk_chan_ring_result sk_chan_ring_pop_n(struct sk_chan_ring *r
     if (*n == 0)
         return why;
     uint64_t pos = sk_chan_ring_pos(word);
-    uint64_t next_lap = (r->mask + 1) << SK_CHAN_RING_SHIFT;
-    for (uint64_t i = 0; i < *n; i++, pos += 1u << SK_CHAN_RING_SHIFT) {
-        char *slot = sk_chan_ring_slot(r, pos);
-        if (to != NULL) {
-            sk_chan_ring_copy(to, slot + SK_CHAN_RING_STAMP_BYTES, r->elem_bytes);
-            to += r->elem_bytes;
-        }
-        sk_store_release((_Atomic(uint64_t) *)(void *)slot,
-                         sk_chan_ring_lap(r, pos) + next_lap); /* CR3 */
+    for (uint64_t left = *n, k; left > 0; left -= k, pos += k << SK_CHAN_RING_SHIFT) {
+        k = sk_chan_ring_straight(r, pos, left);
+        to = sk_chan_ring_drain(r, pos, k, to);
     }
     return sk_chan_ring_done(word);
 }
@@ -323,6 +373,12 @@ static inline enum sk_chan_ring_result sk_chan_ring_pop_n(struct sk_chan_ring *r
 static inline bool sk_chan_ring_close(struct sk_chan_ring *r)
 {
     return (sk_solo_or(&r->x_tail, (uint64_t)SK_CHAN_RING_CLOSED) & SK_CHAN_RING_CLOSED) == 0;
+}
+
+/* Any thread. */
+static inline bool sk_chan_ring_is_closed(const struct sk_chan_ring *r)
+{
+    return (sk_load_acquire(&r->x_tail) & SK_CHAN_RING_CLOSED) != 0;
 }
 
 /* Any thread. How many elements there are, claimed ones and such as are on their way too. */

@@ -156,7 +156,7 @@ static void collect_homes(struct select *s)
 static void hold_homes(struct select *s)
 {
     for (unsigned i = 0; i < s->home_count; i++)
-        s->homes[i].word = sk_queue_hold(&s->homes[i].chan->x_lock);
+        s->homes[i].word = sk_chan_hold(s->homes[i].chan);
 }
 
 static void let_homes_go(struct select *s)
@@ -352,7 +352,10 @@ static __attribute__((noinline)) int wait_with_few(struct select *s, skua_time d
     struct room room;
     s->slots = room.slots;
     s->homes = room.homes;
-    return wait_for_one(s, dl);
+    int rc = wait_for_one(s, dl);
+    s->slots = NULL;
+    s->homes = NULL;
+    return rc;
 }
 
 /* ---- the call ---- */

@@ -70,6 +70,18 @@ SKUA_API int skua_timer_start(skua_timer *t, skua_time when, void (*fn)(void *),
  * suspends  never.   from  coroutine or plain thread, and from a timer's fn. */
 SKUA_API int skua_timer_stop(skua_timer *t);
 
+typedef struct skua_chan skua_chan; /* <skua/chan.h> */
+
+/** Makes a channel on which the time comes every period_ns.
+ * out       a channel of skua_time with capacity 1: the times at which ticks were due. A tick that
+ *           finds the last one not received yet is dropped, and so is one that is late by a period.
+ *           It ends when the channel is closed, or its last reference is given back; the end of the
+ *           runtime closes it.
+ * period_ns nanoseconds, 1 or more; the first tick comes after one period.
+ * returns   0; -EINVAL; -ENOMEM; -ESHUTDOWN without a runtime or while it stops.
+ * suspends  never.   from  coroutine or plain thread. */
+SKUA_API int skua_ticker(skua_chan **out, int64_t period_ns);
+
 SKUA_EXTERN_C_END
 
 #endif

@@ -489,6 +489,34 @@ RT_TEST(chan, partial_batches)
     }
 }
 
+/* Goal: a batch wakes as many as it has elements, or room, for. */
+RT_TEST(chan, batch_wakes_many)
+{
+    enum { CROWD = 10 };
+    for (int sending = 0; sending < 2; sending++) {
+        struct waiters w = {.ended = {0}};
+        skua_task *tasks[CROWD];
+        uint64_t v[CROWD] = {0};
+        skua_scope s;
+        SKT_EQ(skua_chan_new(&w.chan, 8, CROWD, 0), 0);
+        if (!sending)
+            SKT_EQ(skua_chan_send_n(w.chan, v, CROWD, SKUA_NOW), CROWD);
+        ct_open(&s);
+        for (int i = 0; i < CROWD; i++)
+            SKT_EQ(skua_spawn_opts(&s, sending ? recv_one : send_one, &w, NULL, &tasks[i]), 0);
+        for (int i = 0; i < CROWD; i++) {
+            RT_UNTIL(rt_is_waiting(tasks[i]));
+            skua_task_unref(tasks[i]);
+        }
+        ssize_t n = sending ? skua_chan_send_n(w.chan, v, CROWD, SKUA_NOW)
+                            : skua_chan_recv_n(w.chan, v, CROWD, SKUA_NOW);
+        SKT_EQ(n, CROWD);
+        SKT_EQ(skua_scope_close(&s, skua_in(RT_PATIENCE_NS)), 0);
+        SKT_EQ(atomic_load(&w.ended[0]), CROWD);
+        skua_chan_unref(w.chan);
+    }
+}
+
 struct batch_end {
     skua_chan *chan;
     ssize_t rc;

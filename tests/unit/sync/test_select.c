@@ -1,8 +1,11 @@
 /* tests/unit/sync/test_select.c - select over channels of every kind. */
 #include <skua/chan.h>
 
+#include <poll.h>
+#include <skua/future.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "runtime/base/mem.h"
 #include "tests/unit/sync/chan_test.h"
@@ -411,6 +414,116 @@ static void pass_on(void)
 SKT_TEST(select, passes_on)
 {
     rt_run(1, pass_on);
+}
+
+/* ---- futures, tasks, descriptors ---- */
+
+enum outcome { SET, FAIL, CANCEL };
+
+struct promise {
+    skua_future *future;
+    enum outcome how;
+    int yields;
+};
+
+static int keep_promise(void *arg)
+{
+    struct promise *p = arg;
+    uint64_t word = 12;
+    for (int i = 0; i < p->yields; i++)
+        skua_yield();
+    if (p->how == SET)
+        return skua_future_set(p->future, &word);
+    return p->how == FAIL ? skua_future_fail(p->future, -EAGAIN) : skua_future_cancel(p->future);
+}
+
+/* Goal: a future's case is ready once it is settled, before or during the wait, and res is what get
+ * returns; a failure that looks like "not yet" is one all the same. */
+RT_TEST(select, future)
+{
+    const int expected[] = {0, -EAGAIN, -ECANCELED};
+    for (int yields = 0; yields < 8; yields += 7) {
+        for (enum outcome how = SET; how <= CANCEL; how++) {
+            struct promise p = {.how = how, .yields = yields};
+            skua_chan *c = ct_new(CT_ONE, 8);
+            uint64_t word = 0;
+            skua_scope s;
+            SKT_EQ(skua_future_new(&p.future, 8), 0);
+            skua_case v[2] = {to_recv(c, &word),
+                              {.op = SKUA_FUTURE, .obj = p.future, .val = &word}};
+            SKT_EQ(skua_select(v, 2, 0, SKUA_NOW), -EAGAIN);
+            SKT_EQ(skua_select(v, 2, 0, skua_in(SKUA_US(100))), -ETIMEDOUT);
+            ct_open(&s);
+            SKT_EQ(skua_spawn(&s, keep_promise, &p), 0);
+            SKT_EQ(skua_select(v, 2, 0, SKUA_NEVER), 1);
+            SKT_EQ(v[1].res, expected[how]);
+            SKT_EQ(word, how == SET ? 12 : 0);
+            SKT_EQ(skua_select(v, 2, 0, SKUA_NOW), 1); /* it stays settled */
+            SKT_EQ(skua_chan_send(c, &word, SKUA_NOW), 0);
+            SKT_EQ(skua_chan_len(c), 1u);
+            SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+            skua_future_unref(p.future);
+            skua_chan_unref(c);
+        }
+    }
+}
+
+static int end_with(void *arg)
+{
+    for (int i = 0; i < 5; i++)
+        skua_yield();
+    return *(int *)arg;
+}
+
+static int select_self(void *arg)
+{
+    (void)arg;
+    skua_case v = {.op = SKUA_TASK, .obj = skua_self()};
+    SKT_EQ(skua_select(&v, 1, 0, SKUA_NEVER), -EDEADLK);
+    return 0;
+}
+
+/* Goal: a task's case is ready once it has ended, with its result; not one's own. */
+RT_TEST(select, task)
+{
+    int result = 0, seven = 7;
+    skua_task *task;
+    skua_scope s;
+    skua_chan *c = ct_new(CT_RENDEZVOUS, 8);
+    uint64_t word;
+    ct_open(&s);
+    SKT_EQ(skua_spawn_opts(&s, end_with, &seven, NULL, &task), 0);
+    skua_case v[2] = {{.op = SKUA_TASK, .obj = task, .val = &result}, to_recv(c, &word)};
+    SKT_EQ(skua_select(v, 2, 0, SKUA_NEVER), 0);
+    SKT_TRUE(v[0].res == 0 && result == 7);
+    v[0].val = NULL;
+    SKT_EQ(skua_select(v, 2, SKUA_SELECT_ORDERED, SKUA_NOW), 0);
+    SKT_EQ(skua_spawn(&s, select_self, NULL), 0);
+    SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+    skua_task_unref(task);
+    skua_chan_unref(c);
+}
+
+/* Goal: a descriptor's case is ready when poll(2) says so, with revents. (What comes while a select
+ * waits: tests/unit/io/test_select_fd.c.) */
+RT_TEST(select, descriptor)
+{
+    int fds[2];
+    SKT_EQ(pipe(fds), 0);
+    skua_case v[2] = {{.op = SKUA_FD, .fd = fds[0], .events = POLLIN},
+                      {.op = SKUA_FD, .fd = fds[1], .events = POLLIN}};
+    SKT_EQ(skua_select(v, 2, 0, SKUA_NOW), -EAGAIN);
+    SKT_EQ(skua_select(v, 2, 0, skua_in(SKUA_US(100))), -ETIMEDOUT);
+    v[1].events = POLLOUT;
+    SKT_EQ(skua_select(v, 2, 0, SKUA_NEVER), 1);
+    SKT_EQ(v[1].res, POLLOUT);
+    SKT_EQ(write(fds[1], "x", 1), 1);
+    SKT_EQ(skua_select(v, 2, SKUA_SELECT_ORDERED, SKUA_NEVER), 0);
+    SKT_EQ(v[0].res, POLLIN);
+    close(fds[0]);
+    close(fds[1]);
+    SKT_EQ(skua_select(v, 1, 0, SKUA_NEVER), 0);
+    SKT_EQ(v[0].res, -EBADF);
 }
 
 /* ---- many cases ---- */
