@@ -237,10 +237,11 @@ int skua_yield(void)
     return sk_unlikely(sk_cancel_hinted(self)) && sk_cancel_seen_exactly(self) ? -ECANCELED : 0;
 }
 
-void sk_sched_spend_all(struct sk_worker *w)
+void sk_sched_spend_slow(struct sk_worker *w)
 {
     struct skua_task *self = w->current;
-    if (self == NULL)
+    w->calls = SK_SCHED_CALLS_TURN;
+    if (self == NULL || !sk_worker_slice_is_over(w))
         return;
     w->left = self;
     w->left_commit = NULL;

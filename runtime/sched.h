@@ -34,17 +34,19 @@ void sk_sched_submit(struct skua_task *task);
  * is spent. */
 void sk_sched_give_way(void);
 
-/* The batch is spent: the caller, if it is a coroutine, goes to the back of the queue, and the loop
- * runs. */
-void sk_sched_spend_all(struct sk_worker *w);
+/* Looks whether the slice is over: then the caller, if it is a coroutine, goes to the back of the
+ * queue, and the loop runs. */
+void sk_sched_spend_slow(struct sk_worker *w);
 
-/* Coroutine or thread. One call that may wait, but need not: it counts against the batch like a
- * dispatch, so that no loop of such calls starves the rest. May suspend. */
+enum { SK_SCHED_CALLS_TURN = 64 }; /* every n-th call that need not wait looks at the clock */
+
+/* Coroutine or thread. One call that may wait, but need not: calls count against the slice, so that
+ * no loop of them starves the rest. May suspend. */
 static inline void sk_sched_spend(void)
 {
     struct sk_worker *w = sk_current_worker();
-    if (w != NULL && sk_unlikely(--w->budget <= 0))
-        sk_sched_spend_all(w);
+    if (w != NULL && sk_unlikely(--w->calls <= 0))
+        sk_sched_spend_slow(w);
 }
 
 /* Worker's context. Something to run: from its own queues, the global one, other workers; NULL:
@@ -83,7 +85,7 @@ static inline void sk_sched_push(struct sk_worker *w, struct sk_deque *q, struct
 enum {
     /* Tasks from the slot in a row: two that wake each other must not starve the rest. */
     SK_SCHED_SLOT_RUN_MAX = 16,
-    SK_SCHED_CLOCK_TURN = 8, /* every n-th dispatch looks whether the slice is over */
+    SK_SCHED_CLOCK_TURN = 16, /* every n-th dispatch looks whether the slice is over */
     SK_SCHED_QUEUE_TURN =
         32, /* every n-th looks at the queue and the inbox before what was woken */
 };

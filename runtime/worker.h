@@ -43,6 +43,7 @@ struct sk_worker {
     struct skua_task *current; /* NULL in the worker's own context */
     struct skua_task *free_tasks;
     int32_t budget;    /* dispatches left until I/O and timers are served */
+    int32_t calls;     /* calls that need not wait left until the clock is looked at */
     uint32_t slot_run; /* tasks taken from the slot in a row */
     uint32_t free_count;
     struct skua_task *left; /* what was switched away from and is to be published; NULL: nothing */

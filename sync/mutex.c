@@ -108,9 +108,9 @@ int skua_mutex_lock(skua_mutex *m, skua_time dl)
 {
     struct mutex *mutex = mutex_of(m);
     struct sk_worker *w = sk_current_worker();
-    if (sk_likely(dl == SKUA_NEVER && w != NULL && w->current != NULL && w->budget > 1) &&
+    if (sk_likely(dl == SKUA_NEVER && w != NULL && w->current != NULL && w->calls > 1) &&
         sk_likely(try_lock(mutex, (uintptr_t)w->current))) {
-        w->budget--; /* as sk_sched_spend does */
+        w->calls--; /* as sk_sched_spend does */
         return 0;
     }
     return lock_fully(mutex, dl);

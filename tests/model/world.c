@@ -54,6 +54,7 @@ void world_begin(void)
         sk_list_push_back(&sk_runtime.root.tasks, &task->link);
         w->index = i;
         w->budget = BUDGET;
+        w->calls = BUDGET;
         w->served_ns = WORLD_NOW;
         w->timers.entries = world.timers[i];
         w->timers.capacity = 4;
@@ -189,7 +190,7 @@ ABSENT(void sk_sched_spill(struct sk_worker *w, struct skua_task *task))
 ABSENT(void sk_sched_tell(struct sk_deque *q))
 ABSENT(void sk_sched_submit(struct skua_task *task))
 ABSENT(void sk_sched_give_way(void))
-ABSENT(void sk_sched_spend_all(struct sk_worker *w))
+ABSENT(void sk_sched_spend_slow(struct sk_worker *w))
 ABSENT(struct skua_task *sk_task_new_slow(struct sk_worker *w))
 ABSENT(void sk_task_free(struct sk_worker *w, struct skua_task *task))
 ABSENT(void sk_task_finish(struct sk_worker *w, struct skua_task *task, int result))
