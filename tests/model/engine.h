@@ -29,7 +29,7 @@ struct word {
     bool contested; /* two threads use it, one of them writes */
 };
 
-enum { BUFFER_ENTRIES = 8, LAST_READS = 8 };
+enum { BUFFER_ENTRIES = 8, LAST_READS = 8, STACK_BYTES = 1 << 16 };
 
 /* A store, or a wake, that is not visible yet. */
 struct buffered {

@@ -163,6 +163,22 @@ static void touch_cell(uintptr_t address, uint8_t bytes, enum kind kind)
         cell->when[kind][me][__builtin_ctz(rest)] = now;
 }
 
+static bool is_on_stack(const void *p)
+{
+    return (uintptr_t)p - (uintptr_t)engine.stacks < engine.stacks_bytes;
+}
+
+/* What lies on another thread's stack lives as long as its frame does. */
+static void check_frame(const void *p, enum kind kind)
+{
+    unsigned owner = (unsigned)(((uintptr_t)p - (uintptr_t)engine.stacks) / STACK_BYTES);
+    if ((int)owner == engine.current || owner >= engine.thread_count)
+        return;
+    const struct thread *t = &engine.threads[owner];
+    if (t->state == ENDED || (t->state != UNUSED && (uintptr_t)p < (uintptr_t)t->sp))
+        model_fail("%s at %p, in a frame that thread %u has left", kind_names[kind], p, owner);
+}
+
 static uint8_t bytes_from(unsigned offset, size_t count)
 {
     return (uint8_t)(count >= 8 ? 0xffu << offset : ((1u << count) - 1) << offset);
@@ -171,6 +187,8 @@ static uint8_t bytes_from(unsigned offset, size_t count)
 static void touch(const void *p, size_t bytes, enum kind kind)
 {
     uintptr_t address = (uintptr_t)p;
+    if (is_on_stack(p))
+        check_frame(p, kind);
     while (bytes > 0) {
         unsigned offset = address & 7;
         size_t part = bytes < 8 - offset ? bytes : 8 - offset;
@@ -486,19 +504,14 @@ static uint64_t load(struct word *word, void *p, unsigned bytes, int order, void
     return value;
 }
 
-/* A store to a frame that has been left when it becomes visible would hit another. What stands on a
- * stack is visible at once. */
-static bool is_on_stack(const void *p)
-{
-    return (uintptr_t)p - (uintptr_t)engine.stacks < engine.stacks_bytes;
-}
-
 static void store(struct word *word, void *p, unsigned bytes, uint64_t value, int order, void *pc)
 {
     touch(p, bytes, ATOMIC_WRITE);
     struct buffered entry = {
         .word = word, .bytes = (uint8_t)bytes, .value = value, .clock = released(order)};
     report_step("store", order, p, bytes, read_value(p, bytes), value, pc);
+    /* A store to a frame that has been left when it becomes visible would hit another: what stands
+     * on a stack is visible at once. */
     if (engine.memory == MEMORY_TSO && order != memory_order_seq_cst && !is_on_stack(p)) {
         enter_buffer(entry);
     } else {

@@ -1,6 +1,7 @@
 #include "tests/model/world.h"
 
 #include <errno.h>
+#include <linux/membarrier.h>
 #include <string.h>
 
 #include "runtime/base/clock.h"
@@ -11,6 +12,7 @@
 #include "runtime/local.h"
 #include "runtime/monitor.h"
 #include "runtime/sched.h"
+#include "runtime/solo.h"
 #include "runtime/stack.h"
 #include "runtime/wait.h"
 
@@ -19,6 +21,44 @@ struct sk_runtime sk_runtime;
 _Atomic(uint32_t) sk_monitor_armed;
 
 enum { BUDGET = 1 << 30 };
+
+/* ---- memory: never used again in one schedule, so that late accesses show ---- */
+
+enum { ARENA_BYTES = 1 << 16, ALIGNMENT = 64 };
+
+static struct {
+    alignas(ALIGNMENT) char bytes[ARENA_BYTES];
+    size_t used;
+} arena;
+
+/* The first bytes say how many follow after ALIGNMENT bytes. */
+void *sk_mem_alloc(size_t bytes)
+{
+    size_t whole = (bytes + 2 * ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+    char *p = arena.bytes + arena.used;
+    model_assert(arena.used + whole <= ARENA_BYTES);
+    arena.used += whole;
+    *(size_t *)(void *)p = bytes;
+    return p + ALIGNMENT;
+}
+
+void *sk_mem_zalloc(size_t bytes)
+{
+    void *p = sk_mem_alloc(bytes);
+    return memset(p, 0, bytes);
+}
+
+void *sk_mem_zalloc_aligned(size_t alignment, size_t bytes)
+{
+    model_assert(alignment <= ALIGNMENT);
+    return sk_mem_zalloc(bytes);
+}
+
+void sk_mem_free(void *p)
+{
+    if (p != NULL && model_self() >= 0)
+        model_gone(p, *(size_t *)(void *)((char *)p - ALIGNMENT));
+}
 
 /* ---- setup ---- */
 
@@ -34,6 +74,7 @@ void world_begin(void)
 {
     memset(&world, 0, sizeof(world));
     memset(&sk_runtime, 0, sizeof(sk_runtime));
+    memset(&sk_solo, 0, sizeof(sk_solo));
     sk_runtime.root.deadline = SKUA_NEVER;
     sk_runtime.root.mode = SKUA_COLLECT;
     sk_store_relaxed(&sk_runtime.root.x_word, SK_SCOPE_BIAS);
@@ -44,6 +85,7 @@ void world_begin(void)
     sk_runtime.worker_count = MODEL_THREADS_MAX;
     sk_runtime.workers = world.workers;
     world.now = WORLD_NOW;
+    arena.used = 0;
     for (unsigned i = 0; i < MODEL_THREADS_MAX; i++) {
         struct skua_task *task = &world.tasks[i];
         struct sk_worker *w = &world.workers[i];
@@ -125,8 +167,9 @@ void sk_sys_futex_wake(_Atomic(uint32_t) *word, int count)
 
 static int pass_barrier(int command, unsigned flags)
 {
-    (void)command, (void)flags;
-    model_barrier_all();
+    (void)flags;
+    if (command == MEMBARRIER_CMD_PRIVATE_EXPEDITED)
+        model_barrier_all();
     return 0;
 }
 
@@ -198,8 +241,4 @@ ABSENT(int sk_local_set_name(struct skua_task *task, const char *name))
 ABSENT(void sk_local_destroy(struct skua_task *task))
 ABSENT(size_t sk_stack_default_bytes(void))
 ABSENT(struct sk_driver *sk_current_acquire(unsigned index))
-ABSENT(void *sk_mem_alloc(size_t bytes))
-ABSENT(void *sk_mem_zalloc(size_t bytes))
-ABSENT(void *sk_mem_zalloc_aligned(size_t alignment, size_t bytes))
 ABSENT(void *sk_mem_realloc(void *p, size_t bytes))
-ABSENT(void sk_mem_free(void *p))
