@@ -77,7 +77,7 @@ struct engine {
     struct thread threads[MODEL_THREADS_MAX];
     unsigned thread_count;
     unsigned stale, stale_bound;
-    bool found_word; /* a word turned out to be contested */
+    bool found_word; /* a word turned out to be contested, or memory to be shared */
     bool tracing;
 };
 

@@ -130,6 +130,11 @@ struct skua_task *sk_task_proxy(void)
     return &world.tasks[me()];
 }
 
+skua_task *skua_self(void)
+{
+    return sk_current_task();
+}
+
 struct sk_timer_heap *sk_current_timers(void)
 {
     return &model_worker()->timers;
@@ -227,6 +232,10 @@ noreturn void sk_panic(const char *file, int line, const char *text)
 
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 ABSENT(void sk_driver_cancel(struct skua_task *t))
+ABSENT(int sk_driver_poll_now(int fd, short events))
+ABSENT(int sk_driver_poll_arm(struct sk_driver_poll *poll, int fd, short events,
+                              struct sk_waiter *waiter))
+ABSENT(int sk_driver_poll_disarm(struct sk_driver_poll *poll))
 ABSENT(void sk_monitor_arm_slow(void))
 ABSENT(void sk_sched_spill(struct sk_worker *w, struct skua_task *task))
 ABSENT(void sk_sched_tell(struct sk_deque *q))
