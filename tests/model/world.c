@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/log.h"
 #include "runtime/base/mem.h"
 #include "runtime/base/sys.h"
 #include "runtime/current.h"
@@ -16,11 +17,17 @@
 #include "runtime/stack.h"
 #include "runtime/wait.h"
 
+/* A model may link the real one. */
+#define WEAK __attribute__((weak))
+
 struct world world;
 struct sk_runtime sk_runtime;
 _Atomic(uint32_t) sk_monitor_armed;
 
 enum { BUDGET = 1 << 30 };
+
+/* Which coroutine stands on which model thread; the explorer's own, so not watched. */
+static struct skua_task *places[MODEL_THREADS_MAX];
 
 /* ---- memory: never used again in one schedule, so that late accesses show ---- */
 
@@ -86,6 +93,7 @@ void world_begin(void)
     sk_runtime.workers = world.workers;
     world.now = WORLD_NOW;
     arena.used = 0;
+    memset(places, 0, sizeof(places));
     for (unsigned i = 0; i < MODEL_THREADS_MAX; i++) {
         struct skua_task *task = &world.tasks[i];
         struct sk_worker *w = &world.workers[i];
@@ -111,20 +119,20 @@ static unsigned me(void)
     return (unsigned)model_self();
 }
 
-struct sk_worker *model_worker(void)
+WEAK struct sk_worker *model_worker(void)
 {
     if (model_self() < 0 || world.kinds[me()] == WORLD_PLAIN)
         return NULL;
     return &world.workers[me()];
 }
 
-struct skua_task *sk_current_task(void)
+WEAK struct skua_task *sk_current_task(void)
 {
     struct sk_worker *w = model_worker();
     return w != NULL ? w->current : NULL;
 }
 
-struct skua_task *sk_task_proxy(void)
+WEAK struct skua_task *sk_task_proxy(void)
 {
     model_assert(world.kinds[me()] == WORLD_PLAIN);
     return &world.tasks[me()];
@@ -135,29 +143,44 @@ skua_task *skua_self(void)
     return sk_current_task();
 }
 
-struct sk_timer_heap *sk_current_timers(void)
+WEAK struct sk_timer_heap *sk_current_timers(void)
 {
     return &model_worker()->timers;
 }
 
 /* ---- parking ---- */
 
-void sk_park(void (*commit)(struct skua_task *task, void *arg), void *arg)
+__attribute__((no_sanitize("thread"))) static void take_place(struct skua_task *task)
+{
+    places[me()] = task;
+}
+
+__attribute__((no_sanitize("thread"))) static unsigned place_of(const struct skua_task *task)
+{
+    for (unsigned i = 0; i < MODEL_THREADS_MAX; i++)
+        if (places[i] == task)
+            return i;
+    model_fail("a task was readied that is not parked");
+}
+
+WEAK void sk_park(void (*commit)(struct skua_task *task, void *arg), void *arg)
 {
     struct sk_worker *w = model_worker();
     struct skua_task *self = w->current;
+    take_place(self);
     w->current = NULL;
     commit(self, arg);
     (void)model_park(false, true);
+    take_place(NULL);
     w->current = self;
 }
 
-void sk_ready(struct skua_task *task)
+WEAK void sk_ready(struct skua_task *task)
 {
     if ((task->flags & SK_TASK_PROXY) != 0)
         sk_wait_wake_proxy(task);
     else
-        model_unpark((unsigned)(task - world.tasks), false);
+        model_unpark(place_of(task), false);
 }
 
 int sk_sys_futex_wait(_Atomic(uint32_t) *word, uint32_t expected, int64_t deadline_ns)
@@ -217,6 +240,12 @@ int sk_clock_check_deadline(skua_time dl)
     return 0;
 }
 
+void sk_log(enum sk_log_level level, const char *format, ...)
+{
+    (void)level;
+    model_fail("said: %s", format);
+}
+
 noreturn void sk_panic(const char *file, int line, const char *text)
 {
     model_fail("%s:%d: %s", file, line, text);
@@ -241,6 +270,15 @@ ABSENT(void sk_sched_spill(struct sk_worker *w, struct skua_task *task))
 ABSENT(void sk_sched_tell(struct sk_deque *q))
 ABSENT(void sk_sched_submit(struct skua_task *task))
 ABSENT(void sk_sched_give_way(void))
+ABSENT(void sk_sched_publish(struct sk_worker *w, struct skua_task *left))
+ABSENT(struct skua_task *sk_sched_turn(struct sk_worker *w, uint64_t turn))
+ABSENT(struct skua_task *sk_sched_take_slot(struct sk_worker *w))
+ABSENT(void sk_sched_leave(struct sk_worker *w, struct skua_task *next, struct sk_stack *stack))
+ABSENT(struct sk_stack *sk_stack_take_slow(struct sk_stack_cache *cache, size_t promised_bytes))
+ABSENT(bool sk_stack_is_default(const struct sk_stack *stack))
+ABSENT(void *sk_mem_map(size_t alignment, size_t bytes))
+ABSENT(void sk_mem_unmap(void *p, size_t bytes))
+ABSENT(const char *sk_local_name(const struct skua_task *task))
 ABSENT(void sk_sched_spend_all(struct sk_worker *w))
 ABSENT(struct skua_task *sk_task_new_slow(struct sk_worker *w))
 ABSENT(void sk_task_free(struct sk_worker *w, struct skua_task *task))
