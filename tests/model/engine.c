@@ -4,6 +4,7 @@
  * the next one differs in the last choice that has an option left (depth first). */
 #include "tests/model/engine.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,6 @@
 #include "runtime/arch/x86_64/arch.h"
 
 enum {
-    STACK_BYTES = 1 << 16,
     PATH_MAX_CHOICES = 1 << 14,
     STEPS_MAX = 4000, /* of one schedule: more is taken for endless */
     SCOUTS = 64,      /* random schedules that find contested words before the search begins */
@@ -486,8 +486,10 @@ static bool run_random(const struct model *model, uint64_t seed, unsigned count,
 static void set_bounds(const struct model *model)
 {
     unsigned own = model->preemptions != 0 ? model->preemptions : MODEL_PREEMPTIONS;
+    if (engine.memory == MEMORY_TSO && model->tso_preemptions != 0)
+        own = model->tso_preemptions;
     the.preemption_bound = number_of("SKUA_MODEL_BOUND", own);
-    engine.stale_bound = number_of("SKUA_MODEL_STALE", MODEL_STALE - model->stale_less);
+    engine.stale_bound = number_of("SKUA_MODEL_STALE", MODEL_STALE);
 }
 
 static bool search(const struct model *model, uint64_t *count)
@@ -528,13 +530,32 @@ static bool explore(const struct model *model)
     engine.found_word = false;
     if (!run_random(model, 1, SCOUTS, "scouting,") || !search(model, &count))
         return false;
-    printf("%s (%s): %llu schedules, all with at most %u preemptions%s, %.2f s\n", model->name,
-           memory_name(), (unsigned long long)count, the.preemption_bound,
-           engine.memory == MEMORY_TSO ? " and the bound of stale reads" : "", seconds() - begin);
+    printf("%s (%s): %llu schedules, all with at most %u preemptions", model->name, memory_name(),
+           (unsigned long long)count, the.preemption_bound);
+    if (engine.memory == MEMORY_TSO)
+        printf(" and %u stale reads", engine.stale_bound);
+    printf(", %.2f s\n", seconds() - begin);
     return run_random(model, number_of("SKUA_MODEL_SEED", 1000), random, "random,");
 }
 
 /* ---- the program ---- */
+
+/* A fault of the machine is a failure of the schedule like any other. */
+static void on_signal(int number)
+{
+    model_fail("signal %d (%s)", number, strsignal(number));
+}
+
+static void catch_signals(void)
+{
+    static char bytes[STACK_BYTES];
+    stack_t stack = {.ss_sp = bytes, .ss_size = sizeof(bytes)};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_ONSTACK | SA_NODEFER};
+    sigaltstack(&stack, NULL);
+    sigaction(SIGSEGV, &action, NULL);
+    sigaction(SIGBUS, &action, NULL);
+    sigaction(SIGFPE, &action, NULL);
+}
 
 void model_register(struct model *model)
 {
@@ -592,6 +613,7 @@ int main(int argc, char **argv)
     bool list = argc == 2 && strcmp(argv[1], "--list") == 0;
     unsigned ran = 0;
     setvbuf(stdout, NULL, _IOLBF, 0);
+    catch_signals();
     engine.stacks_bytes = (MODEL_THREADS_MAX + 1) * STACK_BYTES;
     engine.stacks =
         mmap(NULL, engine.stacks_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

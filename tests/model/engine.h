@@ -29,7 +29,7 @@ struct word {
     bool contested; /* two threads use it, one of them writes */
 };
 
-enum { BUFFER_ENTRIES = 8, LAST_READS = 8 };
+enum { BUFFER_ENTRIES = 8, LAST_READS = 8, STACK_BYTES = 1 << 16 };
 
 /* A store, or a wake, that is not visible yet. */
 struct buffered {
@@ -77,7 +77,7 @@ struct engine {
     struct thread threads[MODEL_THREADS_MAX];
     unsigned thread_count;
     unsigned stale, stale_bound;
-    bool found_word; /* a word turned out to be contested */
+    bool found_word; /* a word turned out to be contested, or memory to be shared */
     bool tracing;
 };
 

@@ -12,7 +12,8 @@
  *     no happens-before edge between them. Edges are those of C11: release to acquire, release
  *     sequences by read-modify-writes, fences. So an order weakened to relaxed shows, although all
  *     threads see one memory;
- *   - an access to memory that model_gone() has declared to be gone;
+ *   - an access to memory that model_gone() has declared to be gone, or to a frame of another
+ *     thread's stack that this one has left;
  *   - all threads wait and not all have ended: a lost wakeup; or none ever ends.
  *
  * How schedules are chosen. Every model is run with one memory that all see at once (sc) and with a
@@ -68,9 +69,9 @@ struct model {
     size_t state_bytes;
     void (*setup)(void);
     void (*threads[MODEL_THREADS_MAX])(void);
-    void (*check)(void);  /* after all threads have ended */
-    unsigned preemptions; /* 0: MODEL_PREEMPTIONS; else the bound of this model, at least 3 */
-    unsigned stale_less;  /* by how much its bound of stale reads is lower than MODEL_STALE */
+    void (*check)(void);      /* after all threads have ended */
+    unsigned preemptions;     /* its bound, where MODEL_PREEMPTIONS takes too long */
+    unsigned tso_preemptions; /* the same with store buffers */
     const char *file;
     struct model *next;
 };

@@ -16,18 +16,30 @@ enum { WORDS = 1 << 10, CELLS = 1 << 12 };
 
 enum kind { PLAIN_READ, PLAIN_WRITE, ATOMIC_READ, ATOMIC_WRITE, KINDS };
 
-/* Eight bytes of memory. masks[kind]: a byte per thread, a bit for each byte that it has so
- * accessed; when[kind][thread][byte]: its own counter at the last time. */
+/* A counter for each of eight bytes. */
+typedef uint16_t lanes __attribute__((vector_size(16)));
+
+/* Eight bytes of memory. As long as only one thread has used them, or nobody has written to them, in
+ * all schedules so far, there is nothing to remember. */
 struct cell {
-    uintptr_t address;
-    uint32_t run;
+    uintptr_t address; /* 0: a free entry of the table */
+    uint32_t run;      /* the schedule that `gone` belongs to */
+    uint8_t users, writers;
+    bool shared;
     uint8_t gone; /* bytes that may not be accessed */
+};
+
+/* Who has used a shared cell in this schedule. masks[kind]: a byte per thread, a bit for each byte
+ * that it has so accessed; when[kind][thread][byte]: its own counter at the last time. */
+struct history {
+    uint32_t run;
     uint64_t masks[KINDS];
-    uint16_t when[KINDS][MODEL_THREADS_MAX][8];
+    lanes when[KINDS][MODEL_THREADS_MAX];
 };
 
 static struct word words[WORDS];
 static struct cell cells[CELLS];
+static struct history histories[CELLS];
 
 /* What a second access of each kind must be ordered with. */
 static const uint8_t conflicts[KINDS] = {
@@ -72,6 +84,12 @@ static struct word *find_word(void *p)
 void memory_forget_words(void)
 {
     memset(words, 0, sizeof(words));
+    memset(cells, 0, sizeof(cells));
+}
+
+static bool has_two(uint8_t threads)
+{
+    return (threads & (threads - 1)) != 0;
 }
 
 /* Whether somebody else may use it too is found out while schedules are run, and holds from the
@@ -84,18 +102,20 @@ static void note_use(struct word *word, bool writes)
     word->readers |= bit;
     if (writes)
         word->writers |= bit;
-    if (word->writers != 0 && (word->readers & (word->readers - 1)) != 0 && !word->contested)
+    if (word->writers != 0 && has_two(word->readers) && !word->contested)
         engine.found_word = true;
 }
 
+/* From this schedule on, what was found out in the ones before holds. */
 void memory_begin_run(void)
 {
     if (!engine.found_word)
         return;
     engine.found_word = false;
+    for (unsigned i = 0; i < CELLS; i++)
+        cells[i].shared = cells[i].writers != 0 && has_two(cells[i].users);
     for (unsigned i = 0; i < WORDS; i++)
-        words[i].contested =
-            words[i].writers != 0 && (words[i].readers & (words[i].readers - 1)) != 0;
+        words[i].contested = words[i].writers != 0 && has_two(words[i].readers);
 }
 
 /* ---- races ---- */
@@ -116,10 +136,19 @@ static struct cell *find_cell(uintptr_t address)
     if (cell->run != engine.run) {
         cell->run = engine.run;
         cell->gone = 0;
-        for (unsigned k = 0; k < KINDS; k++)
-            cell->masks[k] = 0;
     }
     return cell;
+}
+
+static struct history *history_of(const struct cell *cell)
+{
+    struct history *history = &histories[cell - cells];
+    if (history->run != engine.run) {
+        history->run = engine.run;
+        for (unsigned k = 0; k < KINDS; k++)
+            history->masks[k] = 0;
+    }
+    return history;
 }
 
 static noreturn void report_race(const struct cell *cell, unsigned byte, enum kind mine,
@@ -130,37 +159,81 @@ static noreturn void report_race(const struct cell *cell, unsigned byte, enum ki
                thread);
 }
 
+/* All ones where the bit is set. */
+static lanes lanes_of(unsigned bytes)
+{
+    const lanes bits = {1, 2, 4, 8, 16, 32, 64, 128};
+    return (lanes)((bits & (uint16_t)bytes) != 0);
+}
+
+static bool is_any(lanes l)
+{
+    typedef uint64_t halves __attribute__((vector_size(16)));
+    halves h = (halves)l;
+    return (h[0] | h[1]) != 0;
+}
+
 /* Some thread but this one has accessed some of these bytes so before: were we to know? */
-static void check_others(const struct cell *cell, uint8_t bytes, enum kind mine, enum kind other,
-                         uint64_t hits)
+static void check_others(const struct cell *cell, const struct history *history, uint8_t bytes,
+                         enum kind mine, enum kind other)
 {
     const struct thread *t = self();
-    for (unsigned u = 0; u < MODEL_THREADS_MAX; u++) {
-        unsigned hit = (unsigned)(hits >> (8 * u)) & bytes;
-        for (; hit != 0; hit &= hit - 1) {
-            unsigned byte = (unsigned)__builtin_ctz(hit);
-            if (cell->when[other][u][byte] > t->clock[u])
+    for (unsigned u = 0; u < engine.thread_count; u++) {
+        unsigned hit = (unsigned)(history->masks[other] >> (8 * u)) & bytes;
+        if ((int)u == engine.current)
+            continue;
+        if (hit == 0)
+            continue;
+        lanes late = (lanes)(history->when[other][u] > t->clock[u]) & lanes_of(hit);
+        for (unsigned byte = 0; is_any(late) && byte < 8; byte++)
+            if (late[byte] != 0)
                 report_race(cell, byte, mine, other, u);
-        }
     }
+}
+
+static void touch_shared(const struct cell *cell, uint8_t bytes, enum kind kind)
+{
+    struct history *history = history_of(cell);
+    unsigned me = (unsigned)engine.current;
+    for (unsigned other = 0; other < KINDS; other++)
+        if (history->masks[other] != 0 && (conflicts[kind] >> other & 1) != 0)
+            check_others(cell, history, bytes, kind, other);
+    history->masks[kind] |= (uint64_t)bytes << (8 * me);
+    lanes chosen = lanes_of(bytes), *when = &history->when[kind][me];
+    *when = (*when & ~chosen) | (self()->clock[me] & chosen);
 }
 
 static void touch_cell(uintptr_t address, uint8_t bytes, enum kind kind)
 {
     struct cell *cell = find_cell(address);
-    unsigned me = (unsigned)engine.current;
     if ((cell->gone & bytes) != 0)
         model_fail("%s at %p, which is gone", kind_names[kind], (void *)address);
-    uint64_t spread = bytes * UINT64_C(0x0101010101010101) & ~(UINT64_C(0xff) << (8 * me));
-    for (unsigned other = 0; other < KINDS; other++) {
-        uint64_t hits = cell->masks[other] & spread;
-        if (hits != 0 && (conflicts[kind] >> other & 1) != 0)
-            check_others(cell, bytes, kind, other, hits);
+    if (cell->shared) {
+        touch_shared(cell, bytes, kind);
+        return;
     }
-    cell->masks[kind] |= (uint64_t)bytes << (8 * me);
-    uint16_t now = self()->clock[me];
-    for (unsigned rest = bytes; rest != 0; rest &= rest - 1)
-        cell->when[kind][me][__builtin_ctz(rest)] = now;
+    uint8_t bit = (uint8_t)(1u << engine.current);
+    cell->users |= bit;
+    if (kind == PLAIN_WRITE || kind == ATOMIC_WRITE)
+        cell->writers |= bit;
+    if (cell->writers != 0 && has_two(cell->users))
+        engine.found_word = true;
+}
+
+static bool is_on_stack(const void *p)
+{
+    return (uintptr_t)p - (uintptr_t)engine.stacks < engine.stacks_bytes;
+}
+
+/* What lies on another thread's stack lives as long as its frame does. */
+static void check_frame(const void *p, enum kind kind)
+{
+    unsigned owner = (unsigned)(((uintptr_t)p - (uintptr_t)engine.stacks) / STACK_BYTES);
+    if ((int)owner == engine.current || owner >= engine.thread_count)
+        return;
+    const struct thread *t = &engine.threads[owner];
+    if (t->state == ENDED || (t->state != UNUSED && (uintptr_t)p < (uintptr_t)t->sp))
+        model_fail("%s at %p, in a frame that thread %u has left", kind_names[kind], p, owner);
 }
 
 static uint8_t bytes_from(unsigned offset, size_t count)
@@ -171,6 +244,8 @@ static uint8_t bytes_from(unsigned offset, size_t count)
 static void touch(const void *p, size_t bytes, enum kind kind)
 {
     uintptr_t address = (uintptr_t)p;
+    if (is_on_stack(p))
+        check_frame(p, kind);
     while (bytes > 0) {
         unsigned offset = address & 7;
         size_t part = bytes < 8 - offset ? bytes : 8 - offset;
@@ -486,19 +561,14 @@ static uint64_t load(struct word *word, void *p, unsigned bytes, int order, void
     return value;
 }
 
-/* A store to a frame that has been left when it becomes visible would hit another. What stands on a
- * stack is visible at once. */
-static bool is_on_stack(const void *p)
-{
-    return (uintptr_t)p - (uintptr_t)engine.stacks < engine.stacks_bytes;
-}
-
 static void store(struct word *word, void *p, unsigned bytes, uint64_t value, int order, void *pc)
 {
     touch(p, bytes, ATOMIC_WRITE);
     struct buffered entry = {
         .word = word, .bytes = (uint8_t)bytes, .value = value, .clock = released(order)};
     report_step("store", order, p, bytes, read_value(p, bytes), value, pc);
+    /* A store to a frame that has been left when it becomes visible would hit another: what stands
+     * on a stack is visible at once. */
     if (engine.memory == MEMORY_TSO && order != memory_order_seq_cst && !is_on_stack(p)) {
         enter_buffer(entry);
     } else {

@@ -1,9 +1,11 @@
 #include "tests/model/world.h"
 
 #include <errno.h>
+#include <linux/membarrier.h>
 #include <string.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/log.h"
 #include "runtime/base/mem.h"
 #include "runtime/base/sys.h"
 #include "runtime/current.h"
@@ -11,14 +13,59 @@
 #include "runtime/local.h"
 #include "runtime/monitor.h"
 #include "runtime/sched.h"
+#include "runtime/solo.h"
 #include "runtime/stack.h"
 #include "runtime/wait.h"
+
+/* A model may link the real one. */
+#define WEAK __attribute__((weak))
 
 struct world world;
 struct sk_runtime sk_runtime;
 _Atomic(uint32_t) sk_monitor_armed;
 
 enum { BUDGET = 1 << 30 };
+
+/* Which coroutine stands on which model thread; the explorer's own, so not watched. */
+static struct skua_task *places[MODEL_THREADS_MAX];
+
+/* ---- memory: never used again in one schedule, so that late accesses show ---- */
+
+enum { ARENA_BYTES = 1 << 16, ALIGNMENT = 64 };
+
+static struct {
+    alignas(ALIGNMENT) char bytes[ARENA_BYTES];
+    size_t used;
+} arena;
+
+/* The first bytes say how many follow after ALIGNMENT bytes. */
+void *sk_mem_alloc(size_t bytes)
+{
+    size_t whole = (bytes + 2 * ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+    char *p = arena.bytes + arena.used;
+    model_assert(arena.used + whole <= ARENA_BYTES);
+    arena.used += whole;
+    *(size_t *)(void *)p = bytes;
+    return p + ALIGNMENT;
+}
+
+void *sk_mem_zalloc(size_t bytes)
+{
+    void *p = sk_mem_alloc(bytes);
+    return memset(p, 0, bytes);
+}
+
+void *sk_mem_zalloc_aligned(size_t alignment, size_t bytes)
+{
+    model_assert(alignment <= ALIGNMENT);
+    return sk_mem_zalloc(bytes);
+}
+
+void sk_mem_free(void *p)
+{
+    if (p != NULL && model_self() >= 0)
+        model_gone(p, *(size_t *)(void *)((char *)p - ALIGNMENT));
+}
 
 /* ---- setup ---- */
 
@@ -34,6 +81,7 @@ void world_begin(void)
 {
     memset(&world, 0, sizeof(world));
     memset(&sk_runtime, 0, sizeof(sk_runtime));
+    memset(&sk_solo, 0, sizeof(sk_solo));
     sk_runtime.root.deadline = SKUA_NEVER;
     sk_runtime.root.mode = SKUA_COLLECT;
     sk_store_relaxed(&sk_runtime.root.x_word, SK_SCOPE_BIAS);
@@ -44,6 +92,8 @@ void world_begin(void)
     sk_runtime.worker_count = MODEL_THREADS_MAX;
     sk_runtime.workers = world.workers;
     world.now = WORLD_NOW;
+    arena.used = 0;
+    memset(places, 0, sizeof(places));
     for (unsigned i = 0; i < MODEL_THREADS_MAX; i++) {
         struct skua_task *task = &world.tasks[i];
         struct sk_worker *w = &world.workers[i];
@@ -70,48 +120,68 @@ static unsigned me(void)
     return (unsigned)model_self();
 }
 
-struct sk_worker *model_worker(void)
+WEAK struct sk_worker *model_worker(void)
 {
     if (model_self() < 0 || world.kinds[me()] == WORLD_PLAIN)
         return NULL;
     return &world.workers[me()];
 }
 
-struct skua_task *sk_current_task(void)
+WEAK struct skua_task *sk_current_task(void)
 {
     struct sk_worker *w = model_worker();
     return w != NULL ? w->current : NULL;
 }
 
-struct skua_task *sk_task_proxy(void)
+WEAK struct skua_task *sk_task_proxy(void)
 {
     model_assert(world.kinds[me()] == WORLD_PLAIN);
     return &world.tasks[me()];
 }
 
-struct sk_timer_heap *sk_current_timers(void)
+skua_task *skua_self(void)
+{
+    return sk_current_task();
+}
+
+WEAK struct sk_timer_heap *sk_current_timers(void)
 {
     return &model_worker()->timers;
 }
 
 /* ---- parking ---- */
 
-void sk_park(void (*commit)(struct skua_task *task, void *arg), void *arg)
+__attribute__((no_sanitize("thread"))) static void take_place(struct skua_task *task)
+{
+    places[me()] = task;
+}
+
+__attribute__((no_sanitize("thread"))) static unsigned place_of(const struct skua_task *task)
+{
+    for (unsigned i = 0; i < MODEL_THREADS_MAX; i++)
+        if (places[i] == task)
+            return i;
+    model_fail("a task was readied that is not parked");
+}
+
+WEAK void sk_park(void (*commit)(struct skua_task *task, void *arg), void *arg)
 {
     struct sk_worker *w = model_worker();
     struct skua_task *self = w->current;
+    take_place(self);
     w->current = NULL;
     commit(self, arg);
     (void)model_park(false, true);
+    take_place(NULL);
     w->current = self;
 }
 
-void sk_ready(struct skua_task *task)
+WEAK void sk_ready(struct skua_task *task)
 {
     if ((task->flags & SK_TASK_PROXY) != 0)
         sk_wait_wake_proxy(task);
     else
-        model_unpark((unsigned)(task - world.tasks), false);
+        model_unpark(place_of(task), false);
 }
 
 int sk_sys_futex_wait(_Atomic(uint32_t) *word, uint32_t expected, int64_t deadline_ns)
@@ -126,8 +196,9 @@ void sk_sys_futex_wake(_Atomic(uint32_t) *word, int count)
 
 static int pass_barrier(int command, unsigned flags)
 {
-    (void)command, (void)flags;
-    model_barrier_all();
+    (void)flags;
+    if (command == MEMBARRIER_CMD_PRIVATE_EXPEDITED)
+        model_barrier_all();
     return 0;
 }
 
@@ -170,6 +241,12 @@ int sk_clock_check_deadline(skua_time dl)
     return 0;
 }
 
+void sk_log(enum sk_log_level level, const char *format, ...)
+{
+    (void)level;
+    model_fail("said: %s", format);
+}
+
 noreturn void sk_panic(const char *file, int line, const char *text)
 {
     model_fail("%s:%d: %s", file, line, text);
@@ -185,11 +262,23 @@ noreturn void sk_panic(const char *file, int line, const char *text)
 
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 ABSENT(void sk_driver_cancel(struct skua_task *t))
+ABSENT(int sk_driver_poll_now(int fd, short events))
+ABSENT(int sk_driver_poll_arm(struct sk_driver_poll *poll, int fd, short events,
+                              struct sk_waiter *waiter))
+ABSENT(int sk_driver_poll_disarm(struct sk_driver_poll *poll))
 ABSENT(void sk_monitor_arm_slow(void))
 ABSENT(void sk_sched_spill(struct sk_worker *w, struct skua_task *task))
 ABSENT(void sk_sched_tell(struct sk_deque *q))
 ABSENT(void sk_sched_submit(struct skua_task *task))
 ABSENT(void sk_sched_give_way(void))
+ABSENT(void sk_sched_publish_special(struct sk_worker *w, struct skua_task *left))
+ABSENT(struct skua_task *sk_sched_turn(struct sk_worker *w, uint64_t turn))
+ABSENT(void sk_sched_leave(struct sk_worker *w, struct skua_task *next, struct sk_stack *stack))
+ABSENT(struct sk_stack *sk_stack_take_slow(struct sk_stack_cache *cache, size_t promised_bytes))
+ABSENT(bool sk_stack_is_default(const struct sk_stack *stack))
+ABSENT(void *sk_mem_map(size_t alignment, size_t bytes))
+ABSENT(void sk_mem_unmap(void *p, size_t bytes))
+ABSENT(const char *sk_local_name(const struct skua_task *task))
 ABSENT(void sk_sched_spend_slow(struct sk_worker *w))
 ABSENT(struct skua_task *sk_task_new_slow(struct sk_worker *w))
 ABSENT(void sk_task_free(struct sk_worker *w, struct skua_task *task))
@@ -199,8 +288,4 @@ ABSENT(int sk_local_set_name(struct skua_task *task, const char *name))
 ABSENT(void sk_local_destroy(struct skua_task *task))
 ABSENT(size_t sk_stack_default_bytes(void))
 ABSENT(struct sk_driver *sk_current_acquire(unsigned index))
-ABSENT(void *sk_mem_alloc(size_t bytes))
-ABSENT(void *sk_mem_zalloc(size_t bytes))
-ABSENT(void *sk_mem_zalloc_aligned(size_t alignment, size_t bytes))
 ABSENT(void *sk_mem_realloc(void *p, size_t bytes))
-ABSENT(void sk_mem_free(void *p))
