@@ -187,10 +187,10 @@ static SK_ALWAYS_INLINE void *enter_next(struct sk_worker *w, struct skua_task *
     w->current = next;
     if (next != NULL) {
         sk_san_leave(fake, dying, next->stack->low, (size_t)(next->stack->top - next->stack->low),
-                     next->stack->tsan_fiber);
+                     next->stack->tsan_fiber, w);
         return to;
     }
-    sk_san_leave(fake, dying, w->thread_low, w->thread_bytes, w->tsan_fiber);
+    sk_san_leave(fake, dying, w->thread_low, w->thread_bytes, w->tsan_fiber, w);
     return w->sp;
 }
 
@@ -201,7 +201,7 @@ static SK_ALWAYS_INLINE void jump(struct sk_worker *w, void **save, struct skua_
     void *fake = NULL;
     void *to = enter_next(w, next, &fake, false);
     w = sk_switch(save, to, w);
-    sk_san_arrive(fake);
+    sk_san_arrive(fake, w);
     sk_sched_arrive(w);
 }
 
@@ -281,7 +281,8 @@ static void commit_give_stack(struct skua_task *task, void *arg)
         sk_sched_submit(starved);
 }
 
-SK_SAN_NO_FRAME noreturn void sk_sched_leave(struct sk_worker *w, struct skua_task *next, struct sk_stack *stack)
+SK_SAN_NO_FRAME noreturn void sk_sched_leave(struct sk_worker *w, struct skua_task *next,
+                                             struct sk_stack *stack)
 {
     w->left =
         (struct skua_task *)(void *)stack; /* only to say that there is something to publish */
