@@ -66,7 +66,7 @@ static void act(struct watch *w, skua_task *task)
     switch (w->how) {
     case DATA_LATER:
         await_watched(w);
-        /* fall through */
+        __attribute__((fallthrough));
     case DATA:
         SKT_EQ(write(w->fds[1], "a", 1), 1);
         break;
