@@ -34,13 +34,20 @@ static bool has_msg_flags(const struct sk_op *op)
 
 /* ---- Owner only: from the ring to the waiter. */
 
+/* Read before the claim: a thread that was claimed before it slept goes on at once, and its
+ * operation is gone. */
+struct ending {
+    struct skua_task *task;
+    void (*ended)(struct sk_op *op);
+};
+
 /* OP1 holds, and the claim is the owner's to finish. */
-static void finish(struct sk_op *op, enum sk_wait_claim claim)
+static void finish(struct sk_op *op, struct ending end, enum sk_wait_claim claim)
 {
-    if (sk_unlikely(op->ended != NULL))
-        op->ended(op);
+    if (sk_unlikely(end.ended != NULL))
+        end.ended(op);
     else
-        sk_wait_finish(op->wait.task, claim);
+        sk_wait_finish(end.task, claim);
 }
 
 /* OP1. Readies the waiter when nothing is left to come. A thread that is woken before it sleeps
@@ -49,19 +56,19 @@ static bool settle(struct sk_op *op)
 {
     if (!op->done || op->owed != 0)
         return false;
-    struct skua_task *task = op->wait.task;
-    if (sk_unlikely((task->flags & SK_TASK_PROXY) != 0)) {
+    struct ending end = {op->wait.task, op->ended};
+    if (sk_unlikely((end.task->flags & SK_TASK_PROXY) != 0)) {
         sk_timer_disarm(&op->wait.timer);
         sk_store_relaxed(&op->wait.timer.x_heap, NULL); /* the thread may outlive this worker */
     }
     if (sk_unlikely(op->mailed)) {
-        finish(op, SK_WAIT_WON);
+        finish(op, end, SK_WAIT_WON);
         return true;
     }
-    enum sk_wait_claim claim = sk_wait_claim(task, op->wait.ticket, SK_WAIT_WOKEN);
+    enum sk_wait_claim claim = sk_wait_claim(end.task, op->wait.ticket, SK_WAIT_WOKEN);
     if (sk_unlikely(claim == SK_WAIT_LOST))
         return false; /* the winner's mail is coming */
-    finish(op, claim);
+    finish(op, end, claim);
     return true;
 }
 

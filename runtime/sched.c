@@ -173,10 +173,10 @@ static SK_ALWAYS_INLINE void *enter_next(struct sk_worker *w, struct skua_task *
     w->current = next;
     if (next != NULL) {
         sk_san_leave(fake, dying, next->stack->low, (size_t)(next->stack->top - next->stack->low),
-                     next->stack->tsan_fiber);
+                     next->stack->tsan_fiber, w);
         return to;
     }
-    sk_san_leave(fake, dying, w->thread_low, w->thread_bytes, w->tsan_fiber);
+    sk_san_leave(fake, dying, w->thread_low, w->thread_bytes, w->tsan_fiber, w);
     return w->sp;
 }
 
@@ -187,7 +187,7 @@ static SK_ALWAYS_INLINE void jump(struct sk_worker *w, void **save, struct skua_
     void *fake = NULL;
     void *to = enter_next(w, next, &fake, false);
     w = sk_switch(save, to, w);
-    sk_san_arrive(fake);
+    sk_san_arrive(fake, w);
     sk_sched_arrive(w);
 }
 

@@ -261,7 +261,7 @@ bool sk_task_place(struct sk_worker *w, struct skua_task *task)
  * has none. */
 static SK_SAN_NO_FRAME noreturn void task_main(struct sk_worker *w)
 {
-    sk_san_arrive(NULL);
+    sk_san_arrive(NULL, w);
     sk_sched_arrive(w);
     for (;;) {
         struct skua_task *task = w->current;

@@ -46,29 +46,42 @@ void *__tsan_create_fiber(unsigned flags);
 void __tsan_destroy_fiber(void *fiber);
 void *__tsan_get_current_fiber(void);
 void __tsan_switch_to_fiber(void *fiber, unsigned flags);
+void __tsan_acquire(void *p);
+void __tsan_release(void *p);
+enum { SK_TSAN_NO_SYNC = 1 };
 #endif
+
+/* To ThreadSanitizer each stack is a thread of its own, and a switch by itself orders nothing. What
+ * is ordered is what the worker's thread does: its fields, its ring and what was left to be
+ * published go from each stack that runs there to the next, so `worker` is released before a switch
+ * and acquired after it. Two coroutines of different workers are ordered by what the runtime does
+ * for them alone. */
 
 /* Before the switch. bottom and size: the stack that is entered; dying: the one that is left is
  * given back. */
 static SK_ALWAYS_INLINE void sk_san_leave(void **fake, bool dying, const void *bottom, size_t size,
-                                          void *fiber)
+                                          void *fiber, void *worker)
 {
-    (void)fake, (void)dying, (void)bottom, (void)size, (void)fiber;
+    (void)fake, (void)dying, (void)bottom, (void)size, (void)fiber, (void)worker;
 #ifdef SK_ASAN
     __sanitizer_start_switch_fiber(dying ? NULL : fake, bottom, size);
 #endif
 #ifdef SK_TSAN
-    __tsan_switch_to_fiber(fiber, 0);
+    __tsan_release(worker);
+    __tsan_switch_to_fiber(fiber, SK_TSAN_NO_SYNC);
 #endif
 }
 
 /* After the switch, on the stack that was entered; fake: what leave saved there, NULL on a fresh
  * one. */
-static SK_ALWAYS_INLINE void sk_san_arrive(void *fake)
+static SK_ALWAYS_INLINE void sk_san_arrive(void *fake, void *worker)
 {
-    (void)fake;
+    (void)fake, (void)worker;
 #ifdef SK_ASAN
     __sanitizer_finish_switch_fiber(fake, NULL, NULL);
+#endif
+#ifdef SK_TSAN
+    __tsan_acquire(worker);
 #endif
 }
 

@@ -15,7 +15,7 @@
 
 #define NOINLINE __attribute__((noinline)) /* reports name it */
 
-enum { ROUNDS = 2000, SLOTS = 64 };
+enum { ROUNDS = 2000, SLOTS = 64, CROWD = 64, CROWD_ROUNDS = 200 };
 
 static bool is_wrong;
 
@@ -111,6 +111,30 @@ static int find_counter_between_switches(void *arg)
     (void)arg;
     run_two(count_between_switches, count_between_switches, &c);
     check(is_wrong || c.count == 2 * ROUNDS, "count");
+    return 0;
+}
+
+/* ---- The same by many that run wherever there is room. */
+
+static int count_in_a_crowd(void *arg)
+{
+    for (int i = 0; i < CROWD_ROUNDS; i++) {
+        count_once(arg);
+        skua_yield();
+    }
+    return 0;
+}
+
+static int find_counter_in_a_crowd(void *arg)
+{
+    struct counter c = {SKUA_MUTEX_INIT, 0, 0};
+    skua_scope scope;
+    (void)arg;
+    check(skua_scope_open(&scope, SKUA_FAIL_FAST, SKUA_NEVER) == 0, "open");
+    for (int i = 0; i < CROWD; i++)
+        check(skua_spawn(&scope, count_in_a_crowd, &c) == 0, "spawn");
+    check(skua_scope_close(&scope, SKUA_NEVER) == 0, "close");
+    check(is_wrong || c.count == CROWD * CROWD_ROUNDS, "count");
     return 0;
 }
 
@@ -233,6 +257,7 @@ static const struct {
 } cases[] = {
     {"counter", find_counter},
     {"counter_between_switches", find_counter_between_switches},
+    {"counter_in_a_crowd", find_counter_in_a_crowd},
     {"missing_release", find_missing_release},
     {"use_after_wake", find_use_after_wake},
 };

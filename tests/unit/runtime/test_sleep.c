@@ -183,7 +183,9 @@ static struct sequence seq;
 
 static void note_number(void *arg)
 {
-    seq.calls[atomic_fetch_add(&seq.count, 1)] = (int)(intptr_t)arg;
+    int at = atomic_load(&seq.count); /* one worker calls them all */
+    seq.calls[at] = (int)(intptr_t)arg;
+    atomic_store(&seq.count, at + 1);
 }
 
 /* Goal: those of one worker are called in the order of their times. */

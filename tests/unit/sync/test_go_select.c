@@ -28,7 +28,7 @@ RT_TEST(go, select_is_fair)
         chosen[i]++;
     }
     for (int i = 0; i < CHANNELS; i++) /* 0.9 and 1.1 of a third: seven standard deviations */
-        SKT_BETWEEN(chosen[i], 0.3 * TRIALS, 0.37 * TRIALS);
+        SKT_BETWEEN(chosen[i], TRIALS * 30 / 100, TRIALS * 37 / 100);
     for (int n = 0; n < 100; n++) {
         SKT_EQ(skua_select(cases, CHANNELS, SKUA_SELECT_ORDERED, SKUA_NEVER), 0);
         send_int(cases[0].obj, 0);
