@@ -136,6 +136,32 @@ void __tsan_atomic_signal_fence(int order)
     (void)order;
 }
 
+/* Coroutines on a model thread: to the explorer they are that thread. */
+void *__tsan_create_fiber(unsigned flags);
+void *__tsan_create_fiber(unsigned flags)
+{
+    (void)flags;
+    return NULL;
+}
+
+void *__tsan_get_current_fiber(void);
+void *__tsan_get_current_fiber(void)
+{
+    return NULL;
+}
+
+void __tsan_destroy_fiber(void *fiber);
+void __tsan_destroy_fiber(void *fiber)
+{
+    (void)fiber;
+}
+
+void __tsan_switch_to_fiber(void *fiber, unsigned flags);
+void __tsan_switch_to_fiber(void *fiber, unsigned flags)
+{
+    (void)fiber, (void)flags;
+}
+
 /* ---- in place of the library's, by -D ---- */
 
 void *model_memcpy(void *to, const void *from, size_t n);

@@ -450,6 +450,8 @@ static void show_failure(const struct model *model, const char *how, uint64_t nu
     strcpy(first, the.failure);
     printf("%s (%s): %s schedule %llu FAILED: %s\n", model->name, memory_name(), how,
            (unsigned long long)number, first);
+    if (getenv("SKUA_MODEL_BRIEF") != NULL)
+        return;
     script_from_path();
     if (run_script(model))
         printf("(it went well when it was run again)\n");

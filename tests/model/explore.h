@@ -52,7 +52,8 @@
  *
  * Environment: SKUA_MODEL_BOUND and SKUA_MODEL_STALE replace both bounds, SKUA_MODEL_RANDOM=n and
  * SKUA_MODEL_SEED=s add random schedules, SKUA_MODEL_MEMORY=sc|tso runs one memory only,
- * SKUA_MODEL_REPLAY=... runs one schedule and prints it. Arguments: names of models, or --list. */
+ * SKUA_MODEL_REPLAY=... runs one schedule and prints it, SKUA_MODEL_BRIEF=1 prints of a failure only
+ * what it is. Arguments: names of models, or --list. */
 #ifndef MODEL_EXPLORE_H
 #define MODEL_EXPLORE_H
 

@@ -12,6 +12,7 @@ import concurrent.futures
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -68,6 +69,7 @@ def apply(fault):
 
 def build(fault, number, build_dir, config):
     folder = os.path.join(build_dir, "faults", str(number))
+    shutil.rmtree(folder, ignore_errors=True)  # the last fault of this number
     copy = os.path.join(folder, fault.file)
     os.makedirs(os.path.dirname(copy), exist_ok=True)
     with open(copy, "w", encoding="utf-8") as out:
@@ -89,7 +91,7 @@ def build(fault, number, build_dir, config):
 
 
 def compile_one(source, target, flags, config):
-    subprocess.run([config["cc"]] + flags + ["-w", "-c", source, "-o", target],
+    subprocess.run([config["cc"]] + flags + ["-w", "-g0", "-c", source, "-o", target],
                    check=True, capture_output=True, text=True)
 
 
@@ -105,7 +107,8 @@ def try_fault(job):
     try:
         program = build(fault, number, build_dir, config)
         run = subprocess.run([program] + fault.models, capture_output=True, text=True,
-                             timeout=RUN_SECONDS, check=False)
+                             timeout=RUN_SECONDS, check=False,
+                             env=dict(os.environ, SKUA_MODEL_BRIEF="1"))
     except ValueError as error:
         return fault, False, str(error)
     except subprocess.CalledProcessError as error:

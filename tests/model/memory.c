@@ -232,7 +232,8 @@ static void check_frame(const void *p, enum kind kind)
     if ((int)owner == engine.current || owner >= engine.thread_count)
         return;
     const struct thread *t = &engine.threads[owner];
-    if (t->state == ENDED || (t->state != UNUSED && (uintptr_t)p < (uintptr_t)t->sp))
+    bool stands_here = (uintptr_t)t->sp - (uintptr_t)engine.stacks < engine.stacks_bytes;
+    if (t->state == ENDED || (stands_here && (uintptr_t)p < (uintptr_t)t->sp))
         model_fail("%s at %p, in a frame that thread %u has left", kind_names[kind], p, owner);
 }
 

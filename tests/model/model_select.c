@@ -67,6 +67,17 @@ static void face_other_way(void)
     model_assert(send_or_recv(B, A, 0) >= 0);
 }
 
+/* Looks at the channels, and would lock them, in opposite orders. */
+static void face_one_way_in_order(void)
+{
+    model_assert(send_or_recv(A, B, SKUA_SELECT_ORDERED) >= 0);
+}
+
+static void face_other_way_in_order(void)
+{
+    model_assert(send_or_recv(B, A, SKUA_SELECT_ORDERED) >= 0);
+}
+
 static void face_or_not(void)
 {
     int rc = send_or_recv(A, B, 0);
@@ -179,6 +190,8 @@ static void check(void)
           .check = check, .preemptions = bound, .tso_preemptions = tso_bound)
 
 SELECT(select_faces, setup_rendezvous, 3, 3, face_one_way, face_other_way)
+SELECT(select_faces_in_order, setup_rendezvous, 3, 3, face_one_way_in_order,
+       face_other_way_in_order)
 SELECT(select_faces_mixed, setup_mixed, 3, 3, face_one_way, face_other_way)
 SELECT(select_senders, setup_rendezvous, 3, 2, recv_both, send_a, send_b)
 SELECT(select_senders_mixed, setup_mixed, 3, 2, recv_both, send_a, send_b)

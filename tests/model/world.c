@@ -10,6 +10,7 @@
 #include "runtime/base/sys.h"
 #include "runtime/current.h"
 #include "runtime/driver.h"
+#include "runtime/fault.h"
 #include "runtime/local.h"
 #include "runtime/monitor.h"
 #include "runtime/sched.h"
@@ -230,6 +231,11 @@ skua_time sk_clock_now(void)
     return world.now;
 }
 
+skua_time skua_in(int64_t ns)
+{
+    return world.now + ns;
+}
+
 skua_time sk_clock_loaded(void)
 {
     return 0;
@@ -266,6 +272,14 @@ ABSENT(int sk_driver_poll_now(int fd, short events))
 ABSENT(int sk_driver_poll_arm(struct sk_driver_poll *poll, int fd, short events,
                               struct sk_waiter *waiter))
 ABSENT(int sk_driver_poll_disarm(struct sk_driver_poll *poll))
+ABSENT(int sk_driver_open(struct sk_driver **out, const struct sk_settings *settings,
+                          struct sk_driver_counts *counts))
+ABSENT(void sk_driver_close(struct sk_driver *d))
+ABSENT(void sk_runtime_await_all_left(void))
+ABSENT(void *sk_fault_enter_thread(void))
+ABSENT(void sk_fault_leave_thread(void *alternate))
+ABSENT(void sk_stack_drain(struct sk_stack_cache *cache))
+ABSENT(void sk_stack_give_slow(struct sk_stack_cache *cache, struct sk_stack *stack))
 ABSENT(void sk_monitor_arm_slow(void))
 ABSENT(void sk_sched_spill(struct sk_worker *w, struct skua_task *task))
 ABSENT(void sk_sched_tell(struct sk_deque *q))
