@@ -4,52 +4,27 @@
  * the next one differs in the last choice that has an option left (depth first). */
 #include "tests/model/engine.h"
 
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <time.h>
 
 #include "runtime/arch/x86_64/arch.h"
 
 enum {
-    PATH_MAX_CHOICES = 1 << 14,
     STEPS_MAX = 4000, /* of one schedule: more is taken for endless */
-    SCOUTS = 64,      /* random schedules that find contested words before the search begins */
     STAY_ONE_IN = 6,  /* random schedules leave a thread at one point in so many */
 };
 
-/* What was chosen; `step` and `ordinal` say where, in words that do not depend on which other
- * choices were offered: so that a printed schedule can be run again. */
-struct choice {
-    uint32_t step;
-    char kind; /* P: a point, L: a thread that cannot go on, F: buffers, U: the model */
-    uint8_t ordinal;
-    uint8_t count;
-    uint8_t chosen;
-};
-
-enum mode { SEARCH, RANDOM, REPLAY };
-
 static struct {
-    struct model *models, **models_tail;
     const struct model *model;
     void *main_sp;
-    enum mode mode;
-    struct choice path[PATH_MAX_CHOICES];
-    unsigned path_count, path_at;
-    struct choice script[PATH_MAX_CHOICES]; /* of a replay */
-    unsigned script_count;
     uint32_t steps, last_step;
     char last_kind;
     uint8_t ordinal;
-    unsigned preemptions, preemption_bound;
-    uint64_t random;
-    char failure[400];
+    unsigned preemptions;
 } the;
 
+struct plan plan;
 struct engine engine = {.current = -1};
 
 /* ---- failing ---- */
@@ -58,7 +33,7 @@ void model_fail(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    vsnprintf(the.failure, sizeof(the.failure), format, args);
+    vsnprintf(plan.failure, sizeof(plan.failure), format, args);
     va_end(args);
     engine.current = -1;
     sk_switch_away(the.main_sp, NULL);
@@ -79,7 +54,7 @@ void engine_step(void)
 
 static uint64_t next_random(void)
 {
-    uint64_t z = the.random += UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t z = plan.random += UINT64_C(0x9E3779B97F4A7C15);
     z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
     z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
     return z ^ z >> 31;
@@ -94,8 +69,8 @@ static unsigned random_choice(unsigned n, char kind)
 
 static unsigned scripted_choice(const struct choice *c)
 {
-    for (unsigned i = 0; i < the.script_count; i++) {
-        const struct choice *s = &the.script[i];
+    for (unsigned i = 0; i < plan.script_count; i++) {
+        const struct choice *s = &plan.script[i];
         if (s->step == c->step && s->kind == c->kind && s->ordinal == c->ordinal &&
             s->chosen < c->count)
             return s->chosen;
@@ -113,20 +88,20 @@ static unsigned choose(unsigned n, char kind)
         .step = the.steps, .kind = kind, .ordinal = the.ordinal++, .count = (uint8_t)n};
     if (n == 1)
         return 0;
-    if (the.path_at < the.path_count) {
-        const struct choice *old = &the.path[the.path_at++];
+    if (plan.path_at < plan.path_count) {
+        const struct choice *old = &plan.path[plan.path_at++];
         if (old->count != n || old->step != c.step || old->kind != kind)
             model_fail("the model is not repeatable: other choices than in the schedule before");
         return old->chosen;
     }
-    if (the.path_count == PATH_MAX_CHOICES)
+    if (plan.path_count == PATH_MAX_CHOICES)
         model_fail("more than %d choices", PATH_MAX_CHOICES);
-    if (the.mode == RANDOM)
+    if (plan.mode == RANDOM)
         c.chosen = (uint8_t)random_choice(n, kind);
-    else if (the.mode == REPLAY)
+    else if (plan.mode == REPLAY)
         c.chosen = (uint8_t)scripted_choice(&c);
-    the.path[the.path_count++] = c;
-    the.path_at = the.path_count;
+    plan.path[plan.path_count++] = c;
+    plan.path_at = plan.path_count;
     return c.chosen;
 }
 
@@ -144,13 +119,13 @@ unsigned model_choose(unsigned n)
 }
 
 /* Makes the path that of the next schedule. False: that was the last. */
-static bool advance(void)
+bool engine_advance(void)
 {
-    while (the.path_count > 0) {
-        struct choice *last = &the.path[the.path_count - 1];
+    while (plan.path_count > 0) {
+        struct choice *last = &plan.path[plan.path_count - 1];
         if (++last->chosen < last->count)
             return true;
-        the.path_count--;
+        plan.path_count--;
     }
     return false;
 }
@@ -205,7 +180,7 @@ static unsigned list_able(unsigned *list, unsigned n, int but)
 void engine_point(void)
 {
     unsigned able[MODEL_THREADS_MAX] = {(unsigned)engine.current};
-    if (self()->fresh || the.preemptions >= the.preemption_bound)
+    if (self()->fresh || the.preemptions >= plan.preemption_bound)
         return;
     unsigned n = list_able(able, 1, engine.current);
     unsigned pick = able[choose(n, 'P')];
@@ -362,7 +337,7 @@ static void check_end(const struct model *model)
                                    state == ASLEEP ? "sleeps" : "spins");
     }
     if (at > 0)
-        snprintf(the.failure, sizeof(the.failure), "nobody can go on:%s", text);
+        snprintf(plan.failure, sizeof(plan.failure), "nobody can go on:%s", text);
     else if (model->check != NULL)
         model->check();
 }
@@ -399,235 +374,19 @@ static void on_own_stack(void (*body)(struct sk_worker *))
 }
 
 /* True: it went well. */
-static bool run_once(const struct model *model)
+bool engine_run(const struct model *model)
 {
     the.model = model;
-    the.path_at = 0;
+    plan.path_at = 0;
     the.steps = 0;
     the.last_kind = 0;
     the.preemptions = 0;
-    the.failure[0] = 0;
+    plan.failure[0] = 0;
     engine.stale = 0;
     engine.run++;
     memory_begin_run();
     on_own_stack(run_body);
-    if (the.failure[0] == 0)
+    if (plan.failure[0] == 0)
         on_own_stack(check_body);
-    return the.failure[0] == 0;
-}
-
-/* ---- all schedules ---- */
-
-static const char *memory_name(void)
-{
-    return engine.memory == MEMORY_SC ? "sc" : "tso";
-}
-
-static void script_from_path(void)
-{
-    the.script_count = 0;
-    for (unsigned i = 0; i < the.path_count; i++)
-        if (the.path[i].chosen != 0)
-            the.script[the.script_count++] = the.path[i];
-}
-
-/* Runs what the script says, with every step recorded. */
-static bool run_script(const struct model *model)
-{
-    the.mode = REPLAY;
-    the.path_count = 0;
-    the.preemption_bound = engine.stale_bound = UINT32_MAX;
-    engine.tracing = true;
-    report_begin();
-    bool good = run_once(model);
-    engine.tracing = false;
-    return good;
-}
-
-static void show_failure(const struct model *model, const char *how, uint64_t number)
-{
-    static char first[sizeof(the.failure)];
-    strcpy(first, the.failure);
-    printf("%s (%s): %s schedule %llu FAILED: %s\n", model->name, memory_name(), how,
-           (unsigned long long)number, first);
-    if (getenv("SKUA_MODEL_BRIEF") != NULL)
-        return;
-    script_from_path();
-    if (run_script(model))
-        printf("(it went well when it was run again)\n");
-    report_print();
-    printf("%s\nTo run it again: SKUA_MODEL_MEMORY=%s SKUA_MODEL_REPLAY=", the.failure,
-           memory_name());
-    for (unsigned i = 0; i < the.script_count; i++)
-        printf("%s%u%c%u=%u", i == 0 ? "" : ",", the.script[i].step, the.script[i].kind,
-               the.script[i].ordinal, the.script[i].chosen);
-    printf(" and the model's name, %s\n", model->name);
-}
-
-static unsigned number_of(const char *name, unsigned otherwise)
-{
-    const char *text = getenv(name);
-    return text != NULL && *text != 0 ? (unsigned)strtoul(text, NULL, 10) : otherwise;
-}
-
-static bool run_random(const struct model *model, uint64_t seed, unsigned count, const char *how)
-{
-    the.mode = RANDOM;
-    the.preemption_bound = engine.stale_bound = UINT32_MAX;
-    for (unsigned i = 0; i < count; i++) {
-        the.random = seed + i;
-        the.path_count = 0;
-        if (!run_once(model)) {
-            show_failure(model, how, seed + i);
-            return false;
-        }
-    }
-    return true;
-}
-
-static void set_bounds(const struct model *model)
-{
-    unsigned own = model->preemptions != 0 ? model->preemptions : MODEL_PREEMPTIONS;
-    if (engine.memory == MEMORY_TSO && model->tso_preemptions != 0)
-        own = model->tso_preemptions;
-    the.preemption_bound = number_of("SKUA_MODEL_BOUND", own);
-    engine.stale_bound = number_of("SKUA_MODEL_STALE", MODEL_STALE);
-}
-
-static bool search(const struct model *model, uint64_t *count)
-{
-    the.mode = SEARCH;
-    set_bounds(model);
-    the.path_count = 0;
-    *count = 0;
-    do {
-        ++*count;
-        if (!run_once(model)) {
-            show_failure(model, "search,", *count);
-            return false;
-        }
-        if (engine.found_word) {
-            the.path_count = 0; /* what could be left out before cannot: from the beginning */
-            *count = 0;
-            continue;
-        }
-        if (!advance())
-            return true;
-    } while (true);
-}
-
-static double seconds(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
-static bool explore(const struct model *model)
-{
-    uint64_t count;
-    double begin = seconds();
-    unsigned random = number_of("SKUA_MODEL_RANDOM", 0);
-    memory_forget_words();
-    engine.found_word = false;
-    if (!run_random(model, 1, SCOUTS, "scouting,") || !search(model, &count))
-        return false;
-    printf("%s (%s): %llu schedules, all with at most %u preemptions", model->name, memory_name(),
-           (unsigned long long)count, the.preemption_bound);
-    if (engine.memory == MEMORY_TSO)
-        printf(" and %u stale reads", engine.stale_bound);
-    printf(", %.2f s\n", seconds() - begin);
-    return run_random(model, number_of("SKUA_MODEL_SEED", 1000), random, "random,");
-}
-
-/* ---- the program ---- */
-
-/* A fault of the machine is a failure of the schedule like any other. */
-static void on_signal(int number)
-{
-    model_fail("signal %d (%s)", number, strsignal(number));
-}
-
-static void catch_signals(void)
-{
-    static char bytes[STACK_BYTES];
-    stack_t stack = {.ss_sp = bytes, .ss_size = sizeof(bytes)};
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_ONSTACK | SA_NODEFER};
-    sigaltstack(&stack, NULL);
-    sigaction(SIGSEGV, &action, NULL);
-    sigaction(SIGBUS, &action, NULL);
-    sigaction(SIGFPE, &action, NULL);
-}
-
-void model_register(struct model *model)
-{
-    if (the.models_tail == NULL)
-        the.models_tail = &the.models;
-    *the.models_tail = model;
-    the.models_tail = &model->next;
-}
-
-static void read_script(const char *text)
-{
-    unsigned step, ordinal, chosen;
-    char kind;
-    int length;
-    while (sscanf(text, "%u%c%u=%u%n", &step, &kind, &ordinal, &chosen, &length) == 4) {
-        the.script[the.script_count++] = (struct choice){
-            .step = step, .kind = kind, .ordinal = (uint8_t)ordinal, .chosen = (uint8_t)chosen};
-        text += length;
-        text += *text == ',';
-    }
-}
-
-static bool replay(const struct model *model, const char *script)
-{
-    read_script(script);
-    bool good = run_script(model);
-    report_print();
-    printf("%s (%s): %s\n", model->name, memory_name(), good ? "went well" : the.failure);
-    return good;
-}
-
-static bool is_asked_for(const struct model *model, int argc, char **argv)
-{
-    for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], model->name) == 0)
-            return true;
-    return argc == 1;
-}
-
-static bool run_model(const struct model *model)
-{
-    const char *only = getenv("SKUA_MODEL_MEMORY");
-    const char *script = getenv("SKUA_MODEL_REPLAY");
-    for (engine.memory = MEMORY_SC; engine.memory <= MEMORY_TSO; engine.memory++) {
-        if (only != NULL && strcmp(only, memory_name()) != 0)
-            continue;
-        if (script != NULL ? !replay(model, script) : !explore(model))
-            return false;
-    }
-    return true;
-}
-
-int main(int argc, char **argv)
-{
-    bool list = argc == 2 && strcmp(argv[1], "--list") == 0;
-    unsigned ran = 0;
-    setvbuf(stdout, NULL, _IOLBF, 0);
-    catch_signals();
-    engine.stacks_bytes = (MODEL_THREADS_MAX + 1) * STACK_BYTES;
-    engine.stacks =
-        mmap(NULL, engine.stacks_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (engine.stacks == MAP_FAILED)
-        return 1;
-    for (const struct model *model = the.models; model != NULL; model = model->next) {
-        if (list)
-            puts(model->name);
-        else if (is_asked_for(model, argc, argv) && ++ran > 0 && !run_model(model))
-            return 1;
-    }
-    if (!list && ran == 0)
-        fprintf(stderr, "no such model; --list prints them\n");
-    return list || ran > 0 ? 0 : 2;
+    return plan.failure[0] == 0;
 }

@@ -1,6 +1,8 @@
 /* tests/model/engine.h - what the parts of the explorer share.
- *   engine.c  schedules: threads, choices, bounds, the depth-first search
- *   memory.c  memory: store buffers, vector clocks, races
+ *   search.c  all schedules of all models: the program
+ *   engine.c  one schedule: threads, choices, bounds
+ *   memory.c  what threads read and write: store buffers, orders, vector clocks
+ *   races.c   accesses that nothing orders, and memory that is gone
  *   abi.c     the calls that the compiler makes for each access
  *   report.c  the steps of a failed schedule
  * The explorer itself is compiled without instrumentation. */
@@ -83,6 +85,34 @@ struct engine {
 
 extern struct engine engine;
 
+enum { PATH_MAX_CHOICES = 1 << 14 };
+
+/* What was chosen; `step` and `ordinal` say where, in words that do not depend on which other
+ * choices were offered: so that a printed schedule can be run again. */
+struct choice {
+    uint32_t step;
+    char kind; /* P: a point, L: a thread that cannot go on, F: buffers, U: the model */
+    uint8_t ordinal;
+    uint8_t count;
+    uint8_t chosen;
+};
+
+enum mode { SEARCH, RANDOM, REPLAY };
+
+/* How the next schedule is chosen, and what came of the last. */
+struct plan {
+    enum mode mode;
+    unsigned preemption_bound;
+    uint64_t random; /* the generator's state */
+    struct choice path[PATH_MAX_CHOICES];
+    unsigned path_count, path_at;
+    struct choice script[PATH_MAX_CHOICES]; /* of a replay */
+    unsigned script_count;
+    char failure[400]; /* empty: none */
+};
+
+extern struct plan plan;
+
 static inline struct thread *self(void)
 {
     return &engine.threads[engine.current];
@@ -90,12 +120,32 @@ static inline struct thread *self(void)
 
 /* engine.c */
 
+/* Runs one schedule. True: it went well. */
+bool engine_run(const struct model *model);
+/* Makes the path that of the next schedule. False: that was the last. */
+bool engine_advance(void);
+
 /* One of n, about buffers. */
 unsigned engine_choose(unsigned n);
 /* Before an operation on a contested word: perhaps another thread goes on first. */
 void engine_point(void);
 /* Counts steps, so that no schedule is endless. */
 void engine_step(void);
+
+static inline bool has_two(uint8_t threads)
+{
+    return (threads & (threads - 1)) != 0;
+}
+
+static inline unsigned engine_hash(uintptr_t address, unsigned size)
+{
+    return (unsigned)((address * UINT64_C(0x9E3779B97F4A7C15)) >> 32) & (size - 1);
+}
+
+static inline bool engine_is_on_stack(const void *p)
+{
+    return (uintptr_t)p - (uintptr_t)engine.stacks < engine.stacks_bytes;
+}
 
 /* memory.c */
 enum operation { LOAD, STORE, EXCHANGE, ADD, SUB, AND, OR, XOR, CAS };
@@ -115,6 +165,16 @@ bool memory_reads_changed(const struct thread *t);
 void memory_push_wake(unsigned thread);
 /* The clock goes on: later accesses of the current thread are not covered by what it released. */
 void memory_tick(void);
+
+/* races.c */
+enum kind { PLAIN_READ, PLAIN_WRITE, ATOMIC_READ, ATOMIC_WRITE, KINDS };
+
+/* The current thread's access of this kind. */
+void races_touch(const void *p, size_t bytes, enum kind kind);
+/* Which memory is shared, as known when a schedule begins. */
+void races_begin_run(void);
+/* Another model. */
+void races_forget(void);
 
 /* report.c */
 void report_step(const char *what, int order, const void *address, unsigned bytes, uint64_t before,

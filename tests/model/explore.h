@@ -23,7 +23,7 @@
  * MODEL_STALE times a thread reads, or an operation overtakes, what stands in another's buffer. A
  * thread is left only before operations on words that two threads use, one of them writing (these
  * are found out while exploring, which then begins again); leaving it elsewhere changes nothing
- * that can be seen. SKUA_MODEL_RANDOM=n adds n random schedules without bounds.
+ * that can be seen.
  * A failure prints its schedule, step by step with the source lines, and how to run it again.
  *
  * How to write a model. One file model_X.c with one or more of these; the state is zeroed before
@@ -50,10 +50,15 @@
  * calls model_spin() (sk_lock_relax does): the thread then rests until one of the last words that it
  * has read changes. Then plant faults (faults.py): a model that never failed proves nothing.
  *
- * Environment: SKUA_MODEL_BOUND and SKUA_MODEL_STALE replace both bounds, SKUA_MODEL_RANDOM=n and
- * SKUA_MODEL_SEED=s add random schedules, SKUA_MODEL_MEMORY=sc|tso runs one memory only,
- * SKUA_MODEL_REPLAY=... runs one schedule and prints it, SKUA_MODEL_BRIEF=1 prints of a failure only
- * what it is. Arguments: names of models, or --list. */
+ * Environment:
+ *   SKUA_MODEL_MORE=n         n more preemptions than each model's own bound
+ *   SKUA_MODEL_BOUND=n        this bound for all; SKUA_MODEL_STALE=n: that of stale reads
+ *   SKUA_MODEL_SECONDS=n      a search that takes longer ends, and says so
+ *   SKUA_MODEL_RANDOM=n       n random schedules more, without bounds; SKUA_MODEL_SEED=s: from there
+ *   SKUA_MODEL_MEMORY=sc|tso  one memory only
+ *   SKUA_MODEL_REPLAY=...     one schedule, printed
+ *   SKUA_MODEL_BRIEF=1        of a failure only what it is
+ * Arguments: names of models, or --list. */
 #ifndef MODEL_EXPLORE_H
 #define MODEL_EXPLORE_H
 

@@ -102,13 +102,20 @@ def good_object(source, program, build_dir, config):
     return os.path.join(build_dir, "CMakeFiles", target + ".dir", inner + ".o")
 
 
+def environment():
+    """Bounds are the models' own: what is found here is found in every run."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("SKUA_MODEL_")}
+    env["SKUA_MODEL_BRIEF"] = "1"
+    return env
+
+
 def try_fault(job):
     fault, number, build_dir, config = job
     try:
         program = build(fault, number, build_dir, config)
         run = subprocess.run([program] + fault.models, capture_output=True, text=True,
                              timeout=RUN_SECONDS, check=False,
-                             env=dict(os.environ, SKUA_MODEL_BRIEF="1"))
+                             env=environment())
     except ValueError as error:
         return fault, False, str(error)
     except subprocess.CalledProcessError as error:

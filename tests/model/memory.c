@@ -4,65 +4,23 @@
  * somebody else's look at the word makes it (a choice: engine_choose), or when all else has come to
  * rest. Nobody can tell an earlier moment from that of the first look.
  * Clocks: thread t has seen what u did until u's counter was t.clock[u]. Each word carries the clock
- * that an acquire load of its present value brings, each byte of plain data when each thread last
- * read and wrote it. */
+ * that an acquire load of its present value brings. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "tests/model/engine.h"
 
-enum { WORDS = 1 << 10, CELLS = 1 << 12 };
-
-enum kind { PLAIN_READ, PLAIN_WRITE, ATOMIC_READ, ATOMIC_WRITE, KINDS };
-
-/* A counter for each of eight bytes. */
-typedef uint16_t lanes __attribute__((vector_size(16)));
-
-/* Eight bytes of memory. As long as only one thread has used them, or nobody has written to them, in
- * all schedules so far, there is nothing to remember. */
-struct cell {
-    uintptr_t address; /* 0: a free entry of the table */
-    uint32_t run;      /* the schedule that `gone` belongs to */
-    uint8_t users, writers;
-    bool shared;
-    uint8_t gone; /* bytes that may not be accessed */
-};
-
-/* Who has used a shared cell in this schedule. masks[kind]: a byte per thread, a bit for each byte
- * that it has so accessed; when[kind][thread][byte]: its own counter at the last time. */
-struct history {
-    uint32_t run;
-    uint64_t masks[KINDS];
-    lanes when[KINDS][MODEL_THREADS_MAX];
-};
+enum { WORDS = 1 << 10 };
 
 static struct word words[WORDS];
-static struct cell cells[CELLS];
-static struct history histories[CELLS];
-
-/* What a second access of each kind must be ordered with. */
-static const uint8_t conflicts[KINDS] = {
-    [PLAIN_READ] = 1 << PLAIN_WRITE | 1 << ATOMIC_WRITE,
-    [PLAIN_WRITE] = 1 << PLAIN_READ | 1 << PLAIN_WRITE | 1 << ATOMIC_READ | 1 << ATOMIC_WRITE,
-    [ATOMIC_READ] = 1 << PLAIN_WRITE,
-    [ATOMIC_WRITE] = 1 << PLAIN_READ | 1 << PLAIN_WRITE,
-};
-
-static const char *const kind_names[KINDS] = {"plain read", "plain write", "atomic read",
-                                              "atomic write"};
-
-static unsigned hash(uintptr_t address, unsigned size)
-{
-    return (unsigned)((address * UINT64_C(0x9E3779B97F4A7C15)) >> 32) & (size - 1);
-}
 
 /* ---- words ---- */
 
 static struct word *find_word(void *p)
 {
     uintptr_t address = (uintptr_t)p;
-    unsigned at = hash(address, WORDS), tries = 0;
+    unsigned at = engine_hash(address, WORDS), tries = 0;
     while (words[at].address != address) {
         if (words[at].address == 0) {
             words[at].address = address;
@@ -84,12 +42,7 @@ static struct word *find_word(void *p)
 void memory_forget_words(void)
 {
     memset(words, 0, sizeof(words));
-    memset(cells, 0, sizeof(cells));
-}
-
-static bool has_two(uint8_t threads)
-{
-    return (threads & (threads - 1)) != 0;
+    races_forget();
 }
 
 /* Whether somebody else may use it too is found out while schedules are run, and holds from the
@@ -112,170 +65,9 @@ void memory_begin_run(void)
     if (!engine.found_word)
         return;
     engine.found_word = false;
-    for (unsigned i = 0; i < CELLS; i++)
-        cells[i].shared = cells[i].writers != 0 && has_two(cells[i].users);
+    races_begin_run();
     for (unsigned i = 0; i < WORDS; i++)
         words[i].contested = words[i].writers != 0 && has_two(words[i].readers);
-}
-
-/* ---- races ---- */
-
-static struct cell *find_cell(uintptr_t address)
-{
-    unsigned at = hash(address, CELLS), tries = 0;
-    while (cells[at].address != address) {
-        if (cells[at].address == 0) {
-            cells[at].address = address;
-            break;
-        }
-        if (++tries == CELLS)
-            model_fail("a model with more than %d bytes of memory", CELLS * 8);
-        at = (at + 1) & (CELLS - 1);
-    }
-    struct cell *cell = &cells[at];
-    if (cell->run != engine.run) {
-        cell->run = engine.run;
-        cell->gone = 0;
-    }
-    return cell;
-}
-
-static struct history *history_of(const struct cell *cell)
-{
-    struct history *history = &histories[cell - cells];
-    if (history->run != engine.run) {
-        history->run = engine.run;
-        for (unsigned k = 0; k < KINDS; k++)
-            history->masks[k] = 0;
-    }
-    return history;
-}
-
-static noreturn void report_race(const struct cell *cell, unsigned byte, enum kind mine,
-                                 enum kind other, unsigned thread)
-{
-    model_fail("data race at %p: %s by thread %d, %s by thread %u before, nothing orders them",
-               (void *)(cell->address + byte), kind_names[mine], engine.current, kind_names[other],
-               thread);
-}
-
-/* All ones where the bit is set. */
-static lanes lanes_of(unsigned bytes)
-{
-    const lanes bits = {1, 2, 4, 8, 16, 32, 64, 128};
-    return (lanes)((bits & (uint16_t)bytes) != 0);
-}
-
-static bool is_any(lanes l)
-{
-    typedef uint64_t halves __attribute__((vector_size(16)));
-    halves h = (halves)l;
-    return (h[0] | h[1]) != 0;
-}
-
-/* Some thread but this one has accessed some of these bytes so before: were we to know? */
-static void check_others(const struct cell *cell, const struct history *history, uint8_t bytes,
-                         enum kind mine, enum kind other)
-{
-    const struct thread *t = self();
-    for (unsigned u = 0; u < engine.thread_count; u++) {
-        unsigned hit = (unsigned)(history->masks[other] >> (8 * u)) & bytes;
-        if ((int)u == engine.current)
-            continue;
-        if (hit == 0)
-            continue;
-        lanes late = (lanes)(history->when[other][u] > t->clock[u]) & lanes_of(hit);
-        for (unsigned byte = 0; is_any(late) && byte < 8; byte++)
-            if (late[byte] != 0)
-                report_race(cell, byte, mine, other, u);
-    }
-}
-
-static void touch_shared(const struct cell *cell, uint8_t bytes, enum kind kind)
-{
-    struct history *history = history_of(cell);
-    unsigned me = (unsigned)engine.current;
-    for (unsigned other = 0; other < KINDS; other++)
-        if (history->masks[other] != 0 && (conflicts[kind] >> other & 1) != 0)
-            check_others(cell, history, bytes, kind, other);
-    history->masks[kind] |= (uint64_t)bytes << (8 * me);
-    lanes chosen = lanes_of(bytes), *when = &history->when[kind][me];
-    *when = (*when & ~chosen) | (self()->clock[me] & chosen);
-}
-
-static void touch_cell(uintptr_t address, uint8_t bytes, enum kind kind)
-{
-    struct cell *cell = find_cell(address);
-    if ((cell->gone & bytes) != 0)
-        model_fail("%s at %p, which is gone", kind_names[kind], (void *)address);
-    if (cell->shared) {
-        touch_shared(cell, bytes, kind);
-        return;
-    }
-    uint8_t bit = (uint8_t)(1u << engine.current);
-    cell->users |= bit;
-    if (kind == PLAIN_WRITE || kind == ATOMIC_WRITE)
-        cell->writers |= bit;
-    if (cell->writers != 0 && has_two(cell->users))
-        engine.found_word = true;
-}
-
-static bool is_on_stack(const void *p)
-{
-    return (uintptr_t)p - (uintptr_t)engine.stacks < engine.stacks_bytes;
-}
-
-/* What lies on another thread's stack lives as long as its frame does. */
-static void check_frame(const void *p, enum kind kind)
-{
-    unsigned owner = (unsigned)(((uintptr_t)p - (uintptr_t)engine.stacks) / STACK_BYTES);
-    if ((int)owner == engine.current || owner >= engine.thread_count)
-        return;
-    const struct thread *t = &engine.threads[owner];
-    bool stands_here = (uintptr_t)t->sp - (uintptr_t)engine.stacks < engine.stacks_bytes;
-    if (t->state == ENDED || (stands_here && (uintptr_t)p < (uintptr_t)t->sp))
-        model_fail("%s at %p, in a frame that thread %u has left", kind_names[kind], p, owner);
-}
-
-static uint8_t bytes_from(unsigned offset, size_t count)
-{
-    return (uint8_t)(count >= 8 ? 0xffu << offset : ((1u << count) - 1) << offset);
-}
-
-static void touch(const void *p, size_t bytes, enum kind kind)
-{
-    uintptr_t address = (uintptr_t)p;
-    if (is_on_stack(p))
-        check_frame(p, kind);
-    while (bytes > 0) {
-        unsigned offset = address & 7;
-        size_t part = bytes < 8 - offset ? bytes : 8 - offset;
-        touch_cell(address - offset, bytes_from(offset, part), kind);
-        address += part;
-        bytes -= part;
-    }
-}
-
-static void set_gone(const void *p, size_t bytes, bool gone)
-{
-    for (uintptr_t at = (uintptr_t)p, end = at + bytes; at < end; at++) {
-        struct cell *cell = find_cell(at & ~(uintptr_t)7);
-        uint8_t bit = (uint8_t)(1u << (at & 7));
-        cell->gone = gone ? cell->gone | bit : cell->gone & (uint8_t)~bit;
-    }
-}
-
-/* Going is a write, and so is coming. */
-void model_gone(const void *p, size_t bytes)
-{
-    memory_plain(p, bytes, true, __builtin_return_address(0));
-    set_gone(p, bytes, true);
-}
-
-void model_here(const void *p, size_t bytes)
-{
-    set_gone(p, bytes, false);
-    memory_plain(p, bytes, true, __builtin_return_address(0));
 }
 
 /* ---- values ---- */
@@ -548,7 +340,7 @@ void model_barrier_all(void)
 static uint64_t load(struct word *word, void *p, unsigned bytes, int order, void *pc)
 {
     struct thread *t = self();
-    touch(p, bytes, ATOMIC_READ);
+    races_touch(p, bytes, ATOMIC_READ);
     for (unsigned i = t->buffer_count; i-- > 0;)
         if (t->buffer[i].word == word) {
             note_read(word, t->buffer[i].value);
@@ -564,13 +356,13 @@ static uint64_t load(struct word *word, void *p, unsigned bytes, int order, void
 
 static void store(struct word *word, void *p, unsigned bytes, uint64_t value, int order, void *pc)
 {
-    touch(p, bytes, ATOMIC_WRITE);
+    races_touch(p, bytes, ATOMIC_WRITE);
     struct buffered entry = {
         .word = word, .bytes = (uint8_t)bytes, .value = value, .clock = released(order)};
     report_step("store", order, p, bytes, read_value(p, bytes), value, pc);
     /* A store to a frame that has been left when it becomes visible would hit another: what stands
      * on a stack is visible at once. */
-    if (engine.memory == MEMORY_TSO && order != memory_order_seq_cst && !is_on_stack(p)) {
+    if (engine.memory == MEMORY_TSO && order != memory_order_seq_cst && !engine_is_on_stack(p)) {
         enter_buffer(entry);
     } else {
         if (order == memory_order_seq_cst)
@@ -589,7 +381,7 @@ static uint64_t modify(enum operation op, struct word *word, void *p, unsigned b
 {
     memory_drain((unsigned)engine.current);
     meet_buffers(word, (unsigned)engine.current);
-    touch(p, bytes, ATOMIC_READ);
+    races_touch(p, bytes, ATOMIC_READ);
     uint64_t before = read_value(p, bytes);
     if (op == CAS && before != *expected) {
         acquire(word, order_if_different);
@@ -597,7 +389,7 @@ static uint64_t modify(enum operation op, struct word *word, void *p, unsigned b
         report_step("cas lost", order_if_different, p, bytes, before, before, pc);
         return before;
     }
-    touch(p, bytes, ATOMIC_WRITE);
+    races_touch(p, bytes, ATOMIC_WRITE);
     acquire(word, order);
     uint64_t after = cut(computed(op, before, operand), bytes);
     report_step("change", order, p, bytes, before, after, pc);
@@ -663,5 +455,5 @@ void memory_plain(const void *p, size_t bytes, bool is_write, void *pc)
     report_step(is_write ? "write" : "read", -1, p, (unsigned)bytes, 0, 0, pc);
     if (self()->buffer_count > 0)
         settle_own((uintptr_t)p, bytes);
-    touch(p, bytes, is_write ? PLAIN_WRITE : PLAIN_READ);
+    races_touch(p, bytes, is_write ? PLAIN_WRITE : PLAIN_READ);
 }
