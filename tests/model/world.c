@@ -268,6 +268,7 @@ noreturn void sk_panic(const char *file, int line, const char *text)
 
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 ABSENT(void sk_driver_cancel(struct skua_task *t))
+ABSENT(bool sk_log_may(struct sk_log_limit *l, int64_t now_ns, int64_t every_ns))
 ABSENT(int sk_driver_poll_now(int fd, short events))
 ABSENT(int sk_driver_poll_arm(struct sk_driver_poll *poll, int fd, short events,
                               struct sk_waiter *waiter))

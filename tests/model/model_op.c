@@ -1,0 +1,306 @@
+/* tests/model/model_op.c - cancel mail against completion: the real state machine of an operation and
+ * the real driver, on a kernel that is played. When the call returns, nobody has the operation: not
+ * the kernel, not a request that is prepared, not who has cancelled it. */
+#include <errno.h>
+
+#include "io/fd.h"
+#include "io/op.h"
+#include "io/ring.h"
+#include "runtime/base/env.h"
+#include "runtime/base/sys.h"
+#include "runtime/cancel.h"
+#include "tests/model/explore.h"
+#include "tests/model/world.h"
+
+enum { SQ = 8, CQ = 16, WAKE_FD = 5, GOT = 4, CALLER = 0, OWNER = 1 };
+
+static struct {
+    struct sk_driver *driver;
+    struct sk_driver_counts counts;
+    bool readied; /* the coroutine, by its worker */
+    _Atomic(int) x_quit;
+    int result;
+    /* The kernel. Of one ring, whose owner alone looks at all but the last three. */
+    struct io_uring_sqe sqes[SQ];
+    struct io_uring_cqe cqes[CQ];
+    unsigned sq_head, sq_flags, cq_head, cq_tail;
+    struct sk_ring *ring;
+    uint64_t pending; /* user_data of the read that waits; 0: none */
+    int *buffer;
+    bool wake_read; /* a read of the eventfd waits */
+    bool evasive;   /* has said once that it had the read in hand */
+    _Atomic(uint32_t) x_data, x_event, x_bell;
+} m;
+
+/* ---- the kernel ---- */
+
+static void ring_bell(void)
+{
+    sk_add_seq_cst(&m.x_bell, 1u);
+    model_futex_wake(&m.x_bell, 1);
+}
+
+static void complete(uint64_t data, int res)
+{
+    struct io_uring_cqe *cqe = &m.cqes[m.cq_tail % CQ];
+    cqe->user_data = data;
+    cqe->res = res;
+    m.cq_tail++;
+}
+
+static void try_cancel(const struct io_uring_sqe *sqe)
+{
+    if (m.pending == 0 || m.pending != sqe->addr || (!m.evasive && model_choose(2) == 1)) {
+        m.evasive = true;
+        complete(sqe->user_data, -ENOENT);
+        return;
+    }
+    complete(m.pending, -ECANCELED);
+    complete(sqe->user_data, 0);
+    m.pending = 0;
+}
+
+static void submit(const struct io_uring_sqe *sqe)
+{
+    if (sqe->opcode == IORING_OP_ASYNC_CANCEL) {
+        try_cancel(sqe);
+    } else if (sqe->fd == WAKE_FD) {
+        m.wake_read = true;
+    } else {
+        m.pending = sqe->user_data;
+        m.buffer = (int *)(uintptr_t)sqe->addr;
+    }
+}
+
+/* What has come of what waits. The eventfd's tag is the driver's own. */
+static void look(void)
+{
+    if (m.pending != 0 && sk_load_acquire(&m.x_data) != 0) {
+        *m.buffer = 7;
+        complete(m.pending, GOT);
+        m.pending = 0;
+    }
+    if (m.wake_read && sk_xchg_acq_rel(&m.x_event, 0u) != 0) {
+        m.wake_read = false;
+        complete(2, 8);
+    }
+}
+
+int sk_ring_enter(struct sk_ring *r, unsigned want, skua_time until)
+{
+    (void)until;
+    for (; m.sq_head != r->uring.sq.sqe_tail; m.sq_head++)
+        submit(&m.sqes[m.sq_head % SQ]);
+    for (;;) {
+        uint32_t bell = sk_load_seq_cst(&m.x_bell);
+        look();
+        if (want == 0 || m.cq_tail != m.cq_head)
+            return 0;
+        (void)model_futex_wait(&m.x_bell, bell, false);
+    }
+}
+
+int sk_ring_open(struct sk_ring *r, uint32_t entries)
+{
+    (void)entries;
+    m.ring = r;
+    r->entries = SQ;
+    r->uring.sq.khead = &m.sq_head;
+    r->uring.sq.kflags = &m.sq_flags;
+    r->uring.sq.sqes = m.sqes;
+    r->uring.sq.ring_mask = SQ - 1;
+    r->uring.cq.khead = &m.cq_head;
+    r->uring.cq.ktail = &m.cq_tail;
+    r->uring.cq.cqes = m.cqes;
+    r->uring.cq.ring_mask = CQ - 1;
+    return 0;
+}
+
+void sk_ring_close(struct sk_ring *r)
+{
+    (void)r;
+}
+
+int sk_ring_explain(int err, uint32_t entries)
+{
+    (void)entries;
+    return err;
+}
+
+static int make_eventfd(unsigned initial, int flags)
+{
+    (void)initial, (void)flags;
+    return WAKE_FD;
+}
+
+static ssize_t write_event(int fd, const void *buf, size_t n)
+{
+    (void)fd, (void)buf;
+    sk_store_seq_cst(&m.x_event, 1u);
+    ring_bell();
+    return (ssize_t)n;
+}
+
+/* The call has returned: who else knows its operation? */
+static void kernel_has_forgotten(void)
+{
+    if (model_self() != CALLER || world.kinds[CALLER] == WORLD_PLAIN)
+        return; /* the ring is another thread's to look at */
+    model_assert(m.pending == 0);
+    for (unsigned i = m.sq_head; i != m.ring->uring.sq.sqe_tail; i++)
+        model_assert(m.sqes[i % SQ].opcode != IORING_OP_ASYNC_CANCEL);
+}
+
+/* ---- the rest of the world ---- */
+
+struct sk_driver *sk_current_driver(void)
+{
+    struct sk_worker *w = model_worker();
+    return w != NULL ? w->driver : NULL;
+}
+
+struct sk_driver *sk_current_acquire(unsigned index)
+{
+    (void)index;
+    return m.driver;
+}
+
+void sk_current_wake(struct sk_driver *d)
+{
+    sk_driver_wake(d);
+}
+
+unsigned skua_workers(void)
+{
+    return 1;
+}
+
+int sk_fd_enter(struct sk_op *op)
+{
+    op->in_window = op->is_moved = false;
+    return 0;
+}
+
+void sk_fd_leave(struct sk_op *op)
+{
+    (void)op;
+}
+
+void sk_fd_after_fork(void)
+{
+}
+
+/* The coroutine's worker goes on here until it has readied it. */
+void sk_park(void (*commit)(struct skua_task *task, void *arg), void *arg)
+{
+    struct sk_worker *w = model_worker();
+    struct skua_task *self = w->current;
+    w->current = NULL;
+    commit(self, arg);
+    while (!m.readied) {
+        (void)sk_driver_poll(w->driver);
+        if (!m.readied)
+            sk_driver_wait(w->driver, SKUA_NEVER);
+    }
+    m.readied = false;
+    w->current = self;
+}
+
+/* OP1: by the ring's owner alone. */
+void sk_ready(struct skua_task *task)
+{
+    if ((task->flags & SK_TASK_PROXY) != 0) {
+        model_assert(model_self() == OWNER);
+        sk_wait_wake_proxy(task);
+        return;
+    }
+    model_assert(model_self() == CALLER && !m.readied);
+    m.readied = true;
+}
+
+/* ---- models ---- */
+
+static void make_driver(unsigned owner)
+{
+    world_begin();
+    sk_sys.eventfd = make_eventfd;
+    sk_sys.write = write_event;
+    model_assert(sk_driver_open(&m.driver, &sk_runtime.settings, &m.counts) == 0);
+    world.workers[owner].driver = m.driver;
+}
+
+static void setup(void)
+{
+    make_driver(CALLER);
+}
+
+static void setup_thread(void)
+{
+    make_driver(OWNER);
+    world_set(CALLER, WORLD_PLAIN);
+    world_set(OWNER, WORLD_LOOP);
+}
+
+static __attribute__((noinline)) int read_once(skua_time dl)
+{
+    struct sk_op op;
+    int buffer = 0;
+    sk_op_init(&op, SK_OP_RECV, 9, &buffer, sizeof(buffer), 0, 0);
+    int rc = (int)sk_op_run(&op, dl);
+    kernel_has_forgotten();
+    model_assert(rc < 0 || (rc == GOT && buffer == 7));
+    model_gone(&op, sizeof(op));
+    return rc;
+}
+
+static void reader(void)
+{
+    m.result = read_once(SKUA_NEVER);
+    model_assert(m.result == GOT || m.result == -ECANCELED);
+}
+
+static void peer(void)
+{
+    sk_store_seq_cst(&m.x_data, 1u);
+    ring_bell();
+}
+
+static void canceller(void)
+{
+    sk_cancel_task(&world.tasks[CALLER]);
+}
+
+MODEL(op_complete, .state = &m, .state_bytes = sizeof(m), .setup = setup, .threads = {reader, peer})
+MODEL(op_cancel, .state = &m, .state_bytes = sizeof(m), .setup = setup,
+      .threads = {reader, canceller})
+MODEL(op_cancel_complete, .state = &m, .state_bytes = sizeof(m), .setup = setup,
+      .threads = {reader, canceller, peer})
+
+/* ---- a plain thread's operation, on a worker's ring; its deadline is the worker's ---- */
+
+static void thread_reader(void)
+{
+    m.result = read_once(WORLD_SOON);
+    model_assert(m.result == GOT || m.result == -ETIMEDOUT);
+    sk_store_seq_cst(&m.x_quit, 1);
+    sk_driver_wake(m.driver);
+}
+
+static void owner(void)
+{
+    struct sk_worker *w = model_worker();
+    bool passed = false;
+    while (sk_load_seq_cst(&m.x_quit) == 0) {
+        (void)sk_driver_poll(w->driver);
+        if (!passed && sk_timer_first(&w->timers) != SKUA_NEVER && model_choose(2) == 0) {
+            passed = true;
+            (void)sk_timer_fire(&w->timers, WORLD_SOON);
+            continue;
+        }
+        if (sk_load_seq_cst(&m.x_quit) == 0)
+            sk_driver_wait(w->driver, SKUA_NEVER);
+    }
+}
+
+MODEL(op_thread, .state = &m, .state_bytes = sizeof(m), .setup = setup_thread,
+      .threads = {thread_reader, owner, peer}, .tso_preemptions = 2)
