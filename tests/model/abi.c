@@ -98,6 +98,18 @@ void __tsan_write_range(void *p, size_t n)
         return 0;                                                                            \
     }
 
+/* clang's way of all of them: it returns what was there. */
+#define COMPARE_VALUE(n, type)                                                                   \
+    type __tsan_atomic##n##_compare_exchange_val(volatile type *p, type expected, type v,        \
+                                                 int order, int order_if_different);             \
+    type __tsan_atomic##n##_compare_exchange_val(volatile type *p, type expected, type v,        \
+                                                 int order, int order_if_different)              \
+    {                                                                                            \
+        uint64_t wanted = expected;                                                              \
+        return (type)memory_access(CAS, (void *)p, n / 8, v, order, &wanted, order_if_different, \
+                                   PC);                                                          \
+    }
+
 #define ATOMIC(n, type)                                                                       \
     type __tsan_atomic##n##_load(const volatile type *p, int order);                          \
     type __tsan_atomic##n##_load(const volatile type *p, int order)                           \
@@ -116,7 +128,8 @@ void __tsan_write_range(void *p, size_t n)
     CHANGE(n, type, fetch_or, OR)                                                             \
     CHANGE(n, type, fetch_xor, XOR)                                                           \
     COMPARE(n, type, strong)                                                                  \
-    COMPARE(n, type, weak)
+    COMPARE(n, type, weak)                                                                    \
+    COMPARE_VALUE(n, type)
 
 ATOMIC(8, uint8_t)
 ATOMIC(16, uint16_t)
@@ -187,3 +200,8 @@ void *model_memset(void *to, int byte, size_t n)
     memory_plain(to, n, true, PC);
     return memset(to, byte, n);
 }
+
+/* clang calls these where it has made a call of its own, as for what sets a whole structure. */
+void *__tsan_memcpy(void *to, const void *from, size_t n) __attribute__((alias("model_memcpy")));
+void *__tsan_memmove(void *to, const void *from, size_t n) __attribute__((alias("model_memmove")));
+void *__tsan_memset(void *to, int byte, size_t n) __attribute__((alias("model_memset")));
