@@ -196,7 +196,8 @@ void sk_park(void (*commit)(struct skua_task *task, void *arg), void *arg)
     struct sk_worker *w = sk_current_worker();
     struct skua_task *self = w->current;
     sk_count(w->counts.x_parks);
-    self->stack->worker = w->index;
+    if (sk_unlikely(w->chaos_migrate))
+        self->stack->worker = w->index;
     w->left = self;
     w->left_commit = commit;
     w->left_arg = arg;
@@ -245,7 +246,8 @@ void sk_sched_spend_slow(struct sk_worker *w)
         return;
     w->left = self;
     w->left_commit = NULL;
-    self->stack->worker = w->index;
+    if (sk_unlikely(w->chaos_migrate))
+        self->stack->worker = w->index;
     jump(w, &self->sp, NULL);
 }
 

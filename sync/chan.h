@@ -58,22 +58,6 @@ struct sk_chan_waiter {
     _Atomic(uint32_t) x_outcome; /* the locked engine: SK_CHAN_PENDING … */
 };
 
-/* Any thread. sk_queue_settled and sk_queue_hold for x_lock. */
-static inline uint64_t sk_chan_settled(struct skua_chan *c)
-{
-    uint64_t word = sk_load_acquire(&c->x_lock); /* QL2 */
-    return sk_likely((word & SK_QUEUE_LOCKED) == 0) ? word : sk_queue_settled(&c->x_lock);
-}
-
-static inline uint64_t sk_chan_hold(struct skua_chan *c)
-{
-    uint64_t word;
-    do {
-        word = sk_chan_settled(c);
-    } while (!sk_solo_cas(&c->x_lock, &word, word | SK_QUEUE_LOCKED)); /* QL2 */
-    return word;
-}
-
 static inline bool sk_chan_is_ring(const struct skua_chan *c)
 {
     return c->kind == SK_CHAN_RING;

@@ -114,7 +114,7 @@ bool sk_chan_locked_leave(struct skua_chan *c, struct sk_chan_waiter *waiter, bo
 {
     if (sk_load_acquire(&waiter->x_outcome) != SK_CHAN_PENDING) /* CH2: out of the queue */
         return true;
-    uint64_t word = sk_chan_hold(c);
+    uint64_t word = sk_queue_hold(&c->x_lock);
     sk_list_remove(&waiter->base.link);
     if (sk_queue_is_empty(is_send ? &c->senders : &c->receivers))
         word &= ~(uint64_t)(is_send ? SK_CHAN_SENDERS : SK_CHAN_RECEIVERS);
@@ -129,7 +129,7 @@ bool sk_chan_locked_leave(struct skua_chan *c, struct sk_chan_waiter *waiter, bo
 static SK_ALWAYS_INLINE bool hold_for(struct skua_chan *c, uint64_t wanted, uint64_t *word)
 {
     do {
-        *word = sk_chan_settled(c);
+        *word = sk_queue_settled(&c->x_lock);
         if ((*word & wanted) == 0)
             return false;
     } while (!sk_solo_cas(&c->x_lock, word, *word | SK_QUEUE_LOCKED)); /* QL2 */
@@ -141,7 +141,7 @@ static int send_unbounded(struct skua_chan *c, const void *v)
     struct sk_chan_transfer t = {.partner = NULL};
     int rc;
     for (;;) {
-        uint64_t word = sk_chan_hold(c);
+        uint64_t word = sk_queue_hold(&c->x_lock);
         rc = sk_chan_locked_send(c, &word, v, &t);
         sk_queue_let_go(&c->x_lock, word);
         if (sk_likely(rc != -ENOBUFS))
@@ -184,8 +184,14 @@ int sk_chan_locked_try_recv(struct skua_chan *c, void *v)
 static SK_ALWAYS_INLINE int do_or_enter(struct skua_chan *c, struct sk_chan_waiter *waiter,
                                         bool is_send)
 {
+    uint64_t word = 0;
+    if (sk_likely(sk_solo_cas(&c->x_lock, &word, SK_QUEUE_LOCKED))) { /* QL2: it is still idle */
+        sk_chan_locked_enter(c, &word, waiter, is_send);
+        sk_queue_let_go(&c->x_lock, word);
+        return -EAGAIN;
+    }
     struct sk_chan_transfer t = {.partner = NULL};
-    uint64_t word = sk_chan_hold(c);
+    word = sk_queue_hold(&c->x_lock);
     int rc = is_send ? sk_chan_locked_send(c, &word, waiter->val, &t)
                      : sk_chan_locked_recv(c, &word, waiter->val, &t);
     if (rc == -EAGAIN)
@@ -283,7 +289,7 @@ static void refuse_all(struct sk_queue *q, struct sk_queue_woken *woken)
 int sk_chan_locked_close(struct skua_chan *c)
 {
     struct sk_queue_woken woken = {.first = NULL};
-    uint64_t word = sk_chan_hold(c);
+    uint64_t word = sk_queue_hold(&c->x_lock);
     bool was_open = (word & SK_CHAN_CLOSED) == 0;
     refuse_all(&c->receivers, &woken);
     refuse_all(&c->senders, &woken);

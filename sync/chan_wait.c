@@ -38,7 +38,7 @@ static void forget_if_empty(struct skua_chan *c, bool is_send)
 static __attribute__((noinline)) void wake(struct skua_chan *c, bool is_send, size_t n)
 {
     struct sk_queue_woken woken = {.first = NULL};
-    (void)sk_chan_hold(c);
+    (void)sk_queue_hold(&c->x_lock);
     while (n > 0 && sk_queue_claim(queue_of(c, is_send), &woken) != NULL)
         n--;
     forget_if_empty(c, is_send);
@@ -96,7 +96,7 @@ int sk_chan_wait_try_recv(struct skua_chan *c, void *v, size_t *n)
 bool sk_chan_wait_enter(struct skua_chan *c, struct sk_waiter *waiter, bool is_send, bool front)
 {
     waiter->claimed = false;
-    (void)sk_chan_hold(c);
+    (void)sk_queue_hold(&c->x_lock);
     enum sk_chan_ring_result result =
         is_send ? sk_chan_ring_announce_sender(&c->ring) : sk_chan_ring_announce_receiver(&c->ring);
     bool enters = result == SK_CHAN_RING_NONE;
@@ -110,7 +110,7 @@ bool sk_chan_wait_enter(struct skua_chan *c, struct sk_waiter *waiter, bool is_s
 
 bool sk_chan_wait_leave(struct skua_chan *c, struct sk_waiter *waiter, bool is_send)
 {
-    (void)sk_chan_hold(c);
+    (void)sk_queue_hold(&c->x_lock);
     sk_list_remove(&waiter->link);
     forget_if_empty(c, is_send);
     bool claimed = waiter->claimed;
@@ -166,7 +166,7 @@ int sk_chan_wait_close(struct skua_chan *c)
     struct sk_queue_woken receivers = {.first = NULL}, senders = {.first = NULL};
     if (!sk_chan_ring_close(&c->ring))
         return -EPIPE;
-    (void)sk_chan_hold(c);
+    (void)sk_queue_hold(&c->x_lock);
     sk_queue_claim_all(&c->receivers, &receivers);
     sk_queue_claim_all(&c->senders, &senders);
     sk_queue_let_go(&c->x_lock, 0);
@@ -178,7 +178,7 @@ int sk_chan_wait_close(struct skua_chan *c)
 /* Into the queue of the senders, whom a close wakes, but unannounced: nobody makes room for it. */
 static bool enter_unless_closed(struct skua_chan *c, struct sk_waiter *waiter)
 {
-    (void)sk_chan_hold(c);
+    (void)sk_queue_hold(&c->x_lock);
     bool enters = !sk_chan_ring_is_closed(&c->ring);
     if (enters)
         sk_queue_push(&c->senders, waiter);

@@ -156,7 +156,7 @@ static void collect_homes(struct select *s)
 static void hold_homes(struct select *s)
 {
     for (unsigned i = 0; i < s->home_count; i++)
-        s->homes[i].word = sk_chan_hold(s->homes[i].chan);
+        s->homes[i].word = sk_queue_hold(&s->homes[i].chan->x_lock);
 }
 
 static void let_homes_go(struct select *s)
