@@ -122,8 +122,8 @@ RT_TEST(scope, uncalled_for_ecanceled)
 {
     skua_scope s;
     open_scope(&s, SKUA_FAIL_FAST);
-    skua_task *child = spawn_task(&s, give, RESULT(-ECANCELED));
     spawn(&s, rt_wait_forever, NULL);
+    skua_task *child = spawn_task(&s, give, RESULT(-ECANCELED));
     SKT_EQ(skua_scope_close(&s, SKUA_NEVER), -ECANCELED);
     SKT_EQ(skua_task_state(child), SKUA_DONE);
     skua_task_unref(child);
