@@ -110,6 +110,7 @@ static void wake_worker(unsigned index)
 
 static void die_in_child(void)
 {
+    sk_solo_after_fork();
     if (sk_load_relaxed(&sk_runtime.x_state) == SK_RUNTIME_NONE)
         return;
     sk_store_relaxed(&sk_runtime.x_state, (uint32_t)SK_RUNTIME_DEAD);
