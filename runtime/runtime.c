@@ -167,7 +167,6 @@ static void prepare(void)
     sk_store_relaxed(&sk_runtime.x_start_failure, 0);
     sk_runtime.slice_ticks = sk_clock_ticks(sk_runtime.settings.slice_ns);
     sk_idle_init(sk_runtime.settings.workers, wake_worker);
-    sk_solo_start(sk_runtime.settings.workers);
 }
 
 void sk_runtime_await_all_left(void)
@@ -247,6 +246,8 @@ static int start_all(const skua_config *cfg)
         return rc;
     }
     sk_fault_start();
+    sk_solo_start(
+        sk_runtime.settings.workers); /* from here on whatever fails ends in end_threads */
     rc = start_threads();
     if (rc < 0) {
         sk_fault_stop();
