@@ -110,6 +110,7 @@ static void wake_worker(unsigned index)
 
 static void die_in_child(void)
 {
+    sk_solo_after_fork();
     if (sk_load_relaxed(&sk_runtime.x_state) == SK_RUNTIME_NONE)
         return;
     sk_store_relaxed(&sk_runtime.x_state, (uint32_t)SK_RUNTIME_DEAD);
@@ -166,7 +167,6 @@ static void prepare(void)
     sk_store_relaxed(&sk_runtime.x_start_failure, 0);
     sk_runtime.slice_ticks = sk_clock_ticks(sk_runtime.settings.slice_ns);
     sk_idle_init(sk_runtime.settings.workers, wake_worker);
-    sk_solo_start(sk_runtime.settings.workers);
 }
 
 void sk_runtime_await_all_left(void)
@@ -246,6 +246,8 @@ static int start_all(const skua_config *cfg)
         return rc;
     }
     sk_fault_start();
+    sk_solo_start(
+        sk_runtime.settings.workers); /* from here on whatever fails ends in end_threads */
     rc = start_threads();
     if (rc < 0) {
         sk_fault_stop();

@@ -21,6 +21,13 @@ void sk_solo_stop(void)
     sk_store_release(&sk_solo.x_state, (uint32_t)SK_SOLO_SHARED);
 }
 
+void sk_solo_after_fork(void)
+{
+    sk_store_relaxed(&sk_solo.x_busy, false);
+    sk_store_relaxed(&sk_solo.x_inside, 0u);
+    sk_store_relaxed(&sk_solo.x_state, (uint32_t)SK_SOLO_SHARED);
+}
+
 void sk_solo_end(void)
 {
     uint32_t state = SK_SOLO_ALONE;

@@ -16,6 +16,7 @@
  *   sk_solo_start  SHARED -> ALONE            skua_start, if no plain thread is inside an operation
  *   sk_solo_end    ALONE -> ENDING -> SHARED  the first plain thread
  *   sk_solo_stop   any -> SHARED              the worker has ended
+ *   sk_solo_after_fork  any -> SHARED         in a forked child, where no worker is
  * Order: SO1 store x_busy, compiler barrier, SO2 load x_state (the worker); SO3 store ENDING,
  *        membarrier(2), SO4 load x_busy (the plain thread): a section that has not seen ENDING is
  *        seen to be busy (Dekker), and is over before the plain thread goes on.
@@ -47,6 +48,8 @@ extern struct sk_solo sk_solo;
 /* Before the workers' threads begin, and after they have ended. */
 void sk_solo_start(unsigned workers);
 void sk_solo_stop(void);
+/* In a forked child: whoever was in a section, or inside an operation, is not here to leave it. */
+void sk_solo_after_fork(void);
 
 /* A plain thread, before it looks at a word without changing it, where that look is half of a
  * Dekker. */

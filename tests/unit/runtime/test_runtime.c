@@ -8,6 +8,7 @@
 
 #include "runtime/base/mem.h"
 #include "runtime/base/sys.h"
+#include "runtime/solo.h"
 #include "tests/unit/runtime/rt_test.h"
 
 static int give(void *arg)
@@ -181,6 +182,7 @@ RT_THREAD_TEST(runtime, start_without_memory)
         if (rc != 0) {
             SKT_EQ(rc, -ENOMEM);
             SKT_EQ(skua_stop(SKUA_NEVER), -ESHUTDOWN);
+            SKT_EQ(atomic_load(&sk_solo.x_state), (unsigned)SK_SOLO_SHARED);
         }
     }
     SKT_EQ(rc, 0);

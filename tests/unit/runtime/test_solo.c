@@ -3,6 +3,8 @@
 #include "runtime/solo.h"
 
 #include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <skua/skua.h>
 
@@ -119,4 +121,41 @@ static void count_between_strangers(void)
 SKT_TEST(solo, strangers)
 {
     rt_run(1, count_between_strangers);
+}
+
+/* ---- a fork meanwhile ---- */
+
+enum { HANG_S = 10 };
+
+/* By alarm(2) it ends if it waits for a worker that is not here. */
+static void use_in_child(void)
+{
+    skua_mutex mutex = SKUA_MUTEX_INIT;
+    alarm(HANG_S);
+    bool done = skua_mutex_lock(&mutex, SKUA_NOW) == 0 && skua_mutex_unlock(&mutex) == 0;
+    _exit(done && !atomic_load(&sk_solo.x_busy) ? 0 : 1);
+}
+
+/* As if another thread forked while the worker is in a section, and a third one inside an
+ * operation. */
+static void fork_in_section(void)
+{
+    int status = -1;
+    atomic_fetch_add(&sk_solo.x_inside, 1u);
+    SKT_TRUE(sk_solo_enter());
+    pid_t pid = fork();
+    if (pid == 0)
+        use_in_child();
+    sk_solo_leave();
+    atomic_fetch_sub(&sk_solo.x_inside, 1u);
+    SKT_GE(pid, 0);
+    SKT_EQ(waitpid(pid, &status, 0), pid);
+    SKT_TRUE(WIFEXITED(status));
+    SKT_EQ(WEXITSTATUS(status), 0);
+}
+
+/* Goal: a forked child does not wait for the sections of the parent's worker. */
+SKT_TEST(solo, fork)
+{
+    rt_run(1, fork_in_section);
 }
