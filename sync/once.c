@@ -134,8 +134,8 @@ int skua_once(skua_once_flag *f, int (*fn)(void *), void *arg, skua_time dl)
     int rc = sk_clock_check_deadline(dl);
     if (sk_unlikely(rc < 0 || fn == NULL))
         return -EINVAL;
+    sk_sched_spend();
     if (sk_likely(sk_queue_settled(&once->x_word) == DONE)) /* ON2 */
         return 0;
-    sk_sched_spend();
     return run_or_wait(once, fn, arg, dl);
 }

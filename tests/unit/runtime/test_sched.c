@@ -146,10 +146,17 @@ struct busy {
     skua_event set, unset;
     skua_mutex mutex;
     skua_wg wg;
+    skua_once_flag once;
     skua_task *ended;
 };
 
-enum { EVENT_SET, EVENT_NOW, MUTEX, WG, JOIN, YIELD, KINDS };
+enum { EVENT_SET, EVENT_NOW, MUTEX, WG, ONCE, JOIN, YIELD, KINDS };
+
+static int nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
 
 static void call_once(struct busy *b)
 {
@@ -166,6 +173,9 @@ static void call_once(struct busy *b)
         break;
     case WG:
         SKT_EQ(skua_wg_wait(&b->wg, SKUA_NEVER), 0);
+        break;
+    case ONCE:
+        SKT_EQ(skua_once(&b->once, nothing, NULL, SKUA_NEVER), 0);
         break;
     case JOIN:
         SKT_EQ(skua_join(b->ended, NULL, SKUA_NEVER), 0);
@@ -192,12 +202,6 @@ static int stop_busy(void *arg)
 {
     SKT_EQ(skua_sleep(SKUA_US(100)), 0);
     atomic_store(&((struct busy *)arg)->x_stop, true);
-    return 0;
-}
-
-static int nothing(void *arg)
-{
-    (void)arg;
     return 0;
 }
 
