@@ -337,6 +337,8 @@ int skua_stop(skua_time dl)
         return -EDEADLK;
     if (rc < 0)
         return rc;
+    if (sk_wait_is_forbidden())
+        return -EPERM;
     if (!sk_cas_seq_cst(&sk_runtime.x_state, &running, (uint32_t)SK_RUNTIME_STOPPING))
         return running == SK_RUNTIME_DEAD ? -EOWNERDEAD : -ESHUTDOWN;
     if (send_threads_away(dl) < 0 || end_coroutines(dl) < 0) {
@@ -387,6 +389,8 @@ int skua_run(int (*fn)(void *), void *arg, const skua_config *cfg)
 {
     if (fn == NULL)
         return -EINVAL;
+    if (sk_wait_is_forbidden())
+        return -EPERM;
     int rc = skua_start(cfg);
     if (rc < 0)
         return rc;

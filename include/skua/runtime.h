@@ -34,7 +34,8 @@ typedef struct skua_config {
  * cfg       NULL for all defaults.
  * returns   fn's result; before fn was called: -EINVAL (cfg or the environment; a line on standard
  *           error says what), -EALREADY (a runtime runs), -ENOTSUP (no io_uring; a line says why
- *           and what helps), -ENOMEM, or what the kernel gave.
+ *           and what helps), -ENOMEM, -EPERM (in a callback that must not wait), or what
+ *           the kernel gave.
  * blocks    the calling thread, which does not become a worker.   from  plain thread. */
 SKUA_API int skua_run(int (*fn)(void *), void *arg, const skua_config *cfg);
 
@@ -58,7 +59,7 @@ SKUA_API int skua_call(int (*fn)(void *), void *arg, skua_time dl);
  * dl        absolute CLOCK_MONOTONIC ns, SKUA_NOW or SKUA_NEVER; after it cancellation reaches into
  *           shields too.
  * returns   0; -ETIMEDOUT: coroutines are left, and the runtime runs on; -EDEADLK in a coroutine;
- *           -ESHUTDOWN without a runtime.
+ *           -EPERM in a callback that must not wait; -ESHUTDOWN without a runtime.
  * blocks    the calling thread.   from  plain thread. */
 SKUA_API int skua_stop(skua_time dl);
 

@@ -138,6 +138,30 @@ RT_THREAD_TEST(runtime, call)
     SKT_EQ(skua_call(give, NULL, SKUA_NEVER), -ESHUTDOWN);
 }
 
+static void run_and_stop(skua_future *f, void *stopped)
+{
+    (void)f;
+    SKT_EQ(skua_run(give, RESULT(1), NULL), -EPERM);
+    *(int *)stopped = skua_stop(SKUA_NEVER);
+}
+
+/* Goal: in a callback, which must not wait, neither starts or ends anything. */
+RT_THREAD_TEST(runtime, in_callback)
+{
+    skua_future *f;
+    int stopped = 0;
+    SKT_EQ(skua_future_new(&f, 0), 0);
+    SKT_EQ(skua_future_on_done(f, run_and_stop, &stopped), 0);
+    SKT_EQ(skua_future_set(f, NULL), 0);
+    SKT_EQ(stopped, -EPERM);
+    rt_start(workers);
+    SKT_EQ(skua_future_on_done(f, run_and_stop, &stopped), 0);
+    SKT_EQ(stopped, -EPERM);
+    SKT_EQ(skua_call(give, RESULT(2), SKUA_NEVER), 2);
+    SKT_EQ(skua_stop(SKUA_NEVER), 0);
+    skua_future_unref(f);
+}
+
 static _Atomic(int) x_ended;
 
 static int wait_then_note(void *arg)
