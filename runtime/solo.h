@@ -39,7 +39,7 @@ enum { SK_SOLO_SHARED, SK_SOLO_ALONE, SK_SOLO_ENDING };
 
 struct sk_solo {
     alignas(SK_CACHELINE) _Atomic(uint32_t) x_state;
-    _Atomic(uint32_t) x_inside; /* plain threads inside an operation */
+    alignas(SK_CACHELINE) _Atomic(uint32_t) x_inside; /* plain threads inside an operation */
     alignas(SK_CACHELINE) _Atomic(bool) x_busy;
 };
 
