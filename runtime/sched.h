@@ -38,7 +38,10 @@ void sk_sched_give_way(void);
  * queue, and the loop runs. */
 void sk_sched_spend_slow(struct sk_worker *w);
 
-enum { SK_SCHED_CALLS_TURN = 64 }; /* every n-th call that need not wait looks at the clock */
+/* Every n-th call that need not wait looks at the clock. A prime: a loop of two calls, which takes
+ * and gives back, would else be interrupted at the same one each time, and who waits for what it
+ * takes would look only while it has it. */
+enum { SK_SCHED_CALLS_TURN = 61 };
 
 /* Coroutine or thread. One call that may wait, but need not: calls count against the slice, so that
  * no loop of them starves the rest. May suspend. */

@@ -339,3 +339,43 @@ RT_TEST(go, close_wakes_senders)
     skua_chan_unref(none);
     skua_chan_unref(one);
 }
+
+struct lock {
+    skua_chan *c; /* full while it is held */
+    _Atomic(int) x_taken;
+};
+
+static int take_and_give_back(void *arg)
+{
+    struct lock *lock = arg;
+    send_int(lock->c, 0);
+    atomic_store(&lock->x_taken, 1);
+    return recv_int(lock->c);
+}
+
+/* Goal: a channel as a lock: who waits for it gets it though another, which never has to wait, takes
+ * it again and again. Method: with one call more before the loop the calls that are interrupted are
+ * the other half. */
+RT_TEST(go, lock_that_another_loops_on)
+{
+    for (int before = 0; before < 2; before++) {
+        skua_scope s;
+        struct lock lock = {.c = new_chan(sizeof(int), 1)};
+        int64_t end = skt_now_ns() + RT_PATIENCE_NS;
+        open_scope(&s);
+        send_int(lock.c, 0);
+        spawn(&s, take_and_give_back, &lock);
+        SKT_EQ(skua_sleep(SKUA_MS(1)), 0);
+        for (int i = 0; i < before; i++)
+            SKT_EQ(skua_chan_send(lock.c, &i, SKUA_NOW), -EAGAIN);
+        while (atomic_load(&lock.x_taken) == 0) {
+            (void)recv_int(lock.c);
+            send_int(lock.c, 0);
+            if (skt_now_ns() > end)
+                SKT_FAIL("the one that waits never gets it");
+        }
+        (void)recv_int(lock.c);
+        close_scope(&s);
+        skua_chan_unref(lock.c);
+    }
+}
