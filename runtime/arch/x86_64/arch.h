@@ -51,6 +51,14 @@ static inline void sk_arch_pause(void)
     __asm__ volatile("pause");
 }
 
+/* After a lost race for a word: leaves it, and the line that it is in, to the winner for about half a
+ * microsecond. Who tries again at once takes the line away from who could do more with it. */
+static inline void sk_arch_back_off(void)
+{
+    for (int i = 0; i < 40; i++)
+        sk_arch_pause();
+}
+
 /* The time stamp counter: some 10 ns, against 22 ns of clock_gettime. Its unit is calibrated by the
  * user. */
 static inline uint64_t sk_arch_ticks(void)
