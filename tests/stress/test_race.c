@@ -7,7 +7,7 @@
  * poisoned as soon as a call has returned, and looked at when their turn comes again. */
 #include <pthread.h>
 
-#include "tests/stress/stress.h"
+#include "tests/stress/lives.h"
 
 enum {
     STREAMS = 8,
@@ -139,8 +139,6 @@ static ssize_t write_once(struct stream *s, skua_time dl)
 
 /* ---- Coroutines that are cancelled. */
 
-enum { TO_BE_GONE_ON, OVER }; /* what a life's function returns */
-
 /* What can be done at once is done by a cancelled coroutine too, for as long as its peer keeps up. */
 static bool is_life_over(ssize_t rc, uint64_t *random)
 {
@@ -153,9 +151,9 @@ static int live_reading(void *arg)
     for (;;) {
         ssize_t rc = read_once(s, pick_deadline(&s->read_random));
         if (rc == 0)
-            return OVER;
+            return LIVES_OVER;
         if (is_life_over(rc, &s->read_random))
-            return TO_BE_GONE_ON;
+            return LIVES_GO_ON;
     }
 }
 
@@ -165,58 +163,23 @@ static int live_writing(void *arg)
     while (call_count(s) < s->calls_wanted) {
         ssize_t rc = write_once(s, pick_deadline(&s->write_random));
         if (is_life_over(rc, &s->write_random))
-            return TO_BE_GONE_ON;
+            return LIVES_GO_ON;
     }
-    return OVER;
-}
-
-/* Waits a little, then ends the life: by its handle, by its scope, or not at all where the scope's
- * deadline does. */
-static void end_life(skua_scope *scope, skua_task *life, uint32_t how)
-{
-    if (how % 4 == 0)
-        skua_sleep((int64_t)(how / 4 % 20000));
-    else
-        for (uint32_t yields = how / 4 % 8; yields > 0; yields--)
-            skua_yield();
-    if (how % 3 == 0)
-        skua_cancel(life);
-    else if (how % 3 == 1)
-        skua_scope_cancel(scope);
-}
-
-static int live_on(struct stream *s, int (*life)(void *), uint64_t *random)
-{
-    int result = TO_BE_GONE_ON;
-    while (result != OVER) {
-        skua_scope scope;
-        skua_task *task;
-        uint32_t how = st_random(random);
-        skua_time dl = how % 3 == 2 ? skua_in((int64_t)(how / 3 % 30000)) : SKUA_NEVER;
-        SKT_EQ(skua_scope_open(&scope, SKUA_COLLECT, dl), 0);
-        SKT_EQ(skua_spawn_opts(&scope, life, s, NULL, &task), 0);
-        end_life(&scope, task, how);
-        int rc = skua_scope_close(&scope, SKUA_NEVER);
-        SKT_TRUE(rc == 0 || rc == -ECANCELED);
-        SKT_EQ(skua_join(task, &result, SKUA_NOW), 0);
-        skua_task_unref(task);
-        SKT_TRUE(result == OVER || result == TO_BE_GONE_ON);
-    }
-    return 0;
+    return LIVES_OVER;
 }
 
 static int keep_reading(void *arg)
 {
     struct stream *s = arg;
     uint64_t random = st_seed(2 * s->number);
-    return live_on(s, live_reading, &random);
+    return lives_run(live_reading, s, &random);
 }
 
 static int keep_writing(void *arg)
 {
     struct stream *s = arg;
     uint64_t random = st_seed(2 * s->number + 1);
-    live_on(s, live_writing, &random);
+    lives_run(live_writing, s, &random);
     return shutdown(s->fds[0], SHUT_WR);
 }
 

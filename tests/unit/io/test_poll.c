@@ -59,16 +59,22 @@ SKT_TEST(poll, now)
     io_run(now_body, NULL, 2);
 }
 
-/* Goal: nothing comes: the wait ends by its deadline, disarm says 0, and nothing is left. */
-static int nothing_body(void *arg)
+static void open_pairs(int *fds, int *peers, int n)
 {
-    int fds[WATCH_MOST], peers[WATCH_MOST], results[WATCH_MOST], pair[2];
-    (void)arg;
-    for (int i = 0; i < WATCH_MOST; i++) {
+    for (int i = 0; i < n; i++) {
+        int pair[2];
         io_pair(pair);
         fds[i] = pair[0];
         peers[i] = pair[1];
     }
+}
+
+/* Goal: nothing comes: the wait ends by its deadline, disarm says 0, and nothing is left. */
+static int nothing_body(void *arg)
+{
+    int fds[WATCH_MOST], peers[WATCH_MOST], results[WATCH_MOST];
+    (void)arg;
+    open_pairs(fds, peers, WATCH_MOST);
     for (int n = 0; n <= WATCH_MOST; n++) {
         skua_time dl = skua_in(SKUA_MS(2));
         SKT_EQ(watch_all(fds, n, POLLIN, dl, results), -ETIMEDOUT);
@@ -94,14 +100,10 @@ SKT_TEST(poll, nothing)
 /* Goal: what is ready when it is armed ends the wait; it says which, and takes nothing away. */
 static int ready_body(void *arg)
 {
-    int fds[3], peers[3], results[3], pair[2];
+    int fds[3], peers[3], results[3];
     char byte;
     (void)arg;
-    for (int i = 0; i < 3; i++) {
-        io_pair(pair);
-        fds[i] = pair[0];
-        peers[i] = pair[1];
-    }
+    open_pairs(fds, peers, 3);
     for (int round = 0; round < 30; round++) {
         int ready = round % 3;
         SKT_EQ(write(peers[ready], "a", 1), 1);

@@ -53,4 +53,14 @@ static inline void ct_open(skua_scope *s)
     SKT_EQ(skua_scope_open(s, SKUA_COLLECT, SKUA_NEVER), 0);
 }
 
+static inline skua_case ct_to_recv(skua_chan *c, uint64_t *v)
+{
+    return (skua_case){.op = SKUA_RECV, .obj = c, .val = v, .res = 1};
+}
+
+static inline skua_case ct_to_send(skua_chan *c, uint64_t *v)
+{
+    return (skua_case){.op = SKUA_SEND, .obj = c, .val = v, .res = 1};
+}
+
 #endif

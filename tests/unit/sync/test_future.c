@@ -1,31 +1,8 @@
 /* tests/unit/sync/test_future.c - values that are to come. */
-#include <skua/future.h>
-
-#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/mem.h"
-#include "tests/unit/runtime/rt_test.h"
-
-static void open_scope(skua_scope *s)
-{
-    SKT_EQ(skua_scope_open(s, SKUA_COLLECT, SKUA_NEVER), 0);
-}
-
-static skua_future *make(size_t size)
-{
-    skua_future *f = NULL;
-    SKT_EQ(skua_future_new(&f, size), 0);
-    SKT_NOT_NULL(f);
-    return f;
-}
-
-static skua_task *spawn_task(skua_scope *s, int (*fn)(void *), void *arg)
-{
-    skua_task *task = NULL;
-    SKT_EQ(skua_spawn_opts(s, fn, arg, NULL, &task), 0);
-    return task;
-}
+#include "tests/unit/sync/future_test.h"
 
 /* ---- One future. */
 
@@ -51,7 +28,7 @@ static void check_final(skua_future *f, int want, int state, uint64_t value)
 static void check_one(void)
 {
     uint64_t got = 77, value = UINT64_C(0x1122334455667788);
-    skua_future *f = make(sizeof(value));
+    skua_future *f = ft_make(sizeof(value));
     SKT_EQ(skua_future_state(f), SKUA_PENDING);
     SKT_EQ(skua_future_get(f, &got, SKUA_NOW), -EAGAIN);
     SKT_EQ(skua_future_get(f, &got, rt_past()), -ETIMEDOUT);
@@ -67,13 +44,13 @@ static void check_one(void)
     SKT_EQ(skua_future_set(f, &value), 0);
     value = 0; /* it was copied */
     check_final(f, 0, SKUA_DONE, UINT64_C(0x1122334455667788));
-    f = make(sizeof(value));
+    f = ft_make(sizeof(value));
     SKT_EQ(skua_future_set(f, NULL), 0);
     check_final(f, 0, SKUA_DONE, 0);
-    f = make(sizeof(value));
+    f = ft_make(sizeof(value));
     SKT_EQ(skua_future_fail(f, -EIO), 0);
     check_final(f, -EIO, SKUA_DONE, 0);
-    f = make(sizeof(value));
+    f = ft_make(sizeof(value));
     SKT_EQ(skua_future_cancel(f), 0);
     check_final(f, -ECANCELED, SKUA_CANCELLED, 0);
 }
@@ -108,7 +85,7 @@ SKT_TEST(future, sizes)
         in[i] = (unsigned char)(i * 7 + 1);
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         memset(out, 0xA5, sizeof(out));
-        f = make(sizes[i]);
+        f = ft_make(sizes[i]);
         SKT_EQ(skua_future_set(f, in), 0);
         SKT_EQ(skua_future_get(f, out + 1, SKUA_NOW), 0);
         SKT_EQ(memcmp(out + 1, in, sizes[i]), 0);
@@ -202,9 +179,9 @@ static void wake_crowd(int want)
     static int (*const stay[])(void *) = {get_in_crowd, gather_in_crowd, any_in_crowd};
     enum { THREADS = 3, MANY = 300 };
     skua_scope s;
-    struct crowd c = {.future = make(sizeof(int)), .want = want};
+    struct crowd c = {.future = ft_make(sizeof(int)), .want = want};
     pthread_t threads[THREADS];
-    open_scope(&s);
+    sy_open(&s);
     for (int i = 0; i < THREADS; i++)
         threads[i] = rt_thread(get_in_thread, &c);
     for (int i = 0; i < MANY; i++)
@@ -259,10 +236,10 @@ RT_TEST(future, freed_by_waiter)
     for (uint64_t i = 0; i < skt_scaled(2000); i++) {
         skua_scope s;
         skua_timer timer;
-        skua_future *f = make(sizeof(int));
+        skua_future *f = ft_make(sizeof(int));
         pthread_t thread = 0;
         int value = 0;
-        open_scope(&s);
+        sy_open(&s);
         if (i % 50 == 0)
             thread = rt_thread(set_in_thread, f);
         else if (i % 10 == 1)
@@ -319,9 +296,9 @@ RT_TEST(future, one_winner)
     static struct rival rivals[RIVALS];
     for (uint64_t round = 0; round < skt_scaled(200); round++) {
         skua_scope s;
-        skua_future *f = make(RIVAL_BYTES);
+        skua_future *f = ft_make(RIVAL_BYTES);
         _Atomic(int) won = 0;
-        open_scope(&s);
+        sy_open(&s);
         for (int i = 0; i < RIVALS; i++) {
             rivals[i].future = f;
             rivals[i].how = i;
@@ -381,7 +358,7 @@ static void note_more(skua_future *f, void *arg)
 
 static void check_calls(void)
 {
-    struct calls c = {.future = make(sizeof(int)), .other = make(0)};
+    struct calls c = {.future = ft_make(sizeof(int)), .other = ft_make(0)};
     skua_task *self = skua_self();
     int value = 42;
     the_calls = &c;
@@ -448,11 +425,11 @@ RT_TEST(future, on_done_chain)
     int value = 1, result = 0;
     the_calls = &c;
     for (int i = 0; i < CHAIN; i++)
-        f[i] = make(sizeof(int));
+        f[i] = ft_make(sizeof(int));
     for (int i = 0; i < CHAIN; i++)
         SKT_EQ(skua_future_on_done(f[i], pass_on, i + 1 < CHAIN ? f[i + 1] : NULL), 0);
-    open_scope(&s);
-    skua_task *task = spawn_task(&s, get_number, skua_future_ref(f[CHAIN - 1]));
+    sy_open(&s);
+    skua_task *task = ft_spawn(&s, get_number, skua_future_ref(f[CHAIN - 1]));
     RT_UNTIL(rt_is_waiting(task));
     SKT_EQ(skua_future_set(f[0], &value), 0);
     SKT_EQ(c.count, CHAIN);
@@ -511,11 +488,11 @@ RT_TEST(future, on_done_before_get)
     static int (*const fns[])(void *) = {get_after, gather_after, wait_any_after};
     for (int i = 0; i < 3 * 10; i++) {
         skua_scope s;
-        struct before b = {.future = make(0)};
+        struct before b = {.future = ft_make(0)};
         b.vector[0] = b.vector[1] = b.future;
         SKT_EQ(skua_future_on_done(b.future, linger, &b), 0);
-        open_scope(&s);
-        skua_task *task = spawn_task(&s, fns[i % 3], &b);
+        sy_open(&s);
+        skua_task *task = ft_spawn(&s, fns[i % 3], &b);
         RT_UNTIL(rt_is_waiting(task));
         SKT_EQ(skua_future_set(b.future, NULL), 0);
         SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
@@ -528,7 +505,7 @@ RT_TEST(future, on_done_before_get)
 /* Goal: without memory nothing is set; one that is never settled takes its functions along. */
 static void set_without_memory(void)
 {
-    skua_future *f = make(0);
+    skua_future *f = ft_make(0);
     struct calls c = {.future = f};
     the_calls = &c;
     sk_mem_fail_after(1);
@@ -546,291 +523,4 @@ static void set_without_memory(void)
 RT_THREAD_TEST(future, on_done_no_memory)
 {
     rt_run_quietly(workers, set_without_memory);
-}
-
-/* ---- Many futures. */
-
-enum { MANY = 3000 };
-
-static void make_many(skua_future **v, int n)
-{
-    for (int i = 0; i < n; i++)
-        v[i] = make(sizeof(int));
-}
-
-static void free_many(skua_future **v, int n)
-{
-    for (int i = 0; i < n; i++)
-        skua_future_unref(v[i]);
-}
-
-static void check_gather(void)
-{
-    skua_future *v[20];
-    make_many(v, 20);
-    SKT_EQ(skua_gather(NULL, 0, SKUA_NOW), 0);
-    SKT_EQ(skua_gather(v, 0, SKUA_NEVER), 0);
-    SKT_EQ(skua_gather(v, 1, -1), -EINVAL);
-    for (size_t n = 1; n <= 20; n += 19) {
-        SKT_EQ(skua_gather(v, n, SKUA_NOW), -EAGAIN);
-        SKT_EQ(skua_gather(v, n, rt_past()), -ETIMEDOUT);
-        SKT_EQ(skua_gather(v, n, skua_in(SKUA_US(200))), -ETIMEDOUT);
-    }
-    for (int i = 0; i < 10; i++)
-        SKT_EQ(skua_future_set(v[i], NULL), 0);
-    SKT_EQ(skua_gather(v, 10, SKUA_NOW), 0);
-    SKT_EQ(skua_gather(v, 10, rt_past()), 0);
-    SKT_EQ(skua_gather(v, 11, SKUA_NOW), -EAGAIN);
-    SKT_EQ(skua_future_fail(v[19], -EIO), 0);
-    SKT_EQ(skua_future_cancel(v[15]), 0);
-    SKT_EQ(skua_future_fail(v[12], -EPIPE), 0);
-    SKT_EQ(skua_gather(v, 20, SKUA_NOW), -EIO); /* by time, not by place */
-    SKT_EQ(skua_gather(v, 19, SKUA_NEVER), -ECANCELED);
-    SKT_EQ(skua_gather(v, 15, rt_past()), -EPIPE); /* though others are pending */
-    SKT_EQ(skua_gather(v, 12, skua_in(SKUA_US(100))), -ETIMEDOUT);
-    free_many(v, 20);
-}
-
-static void check_wait_any(void)
-{
-    skua_future *v[20];
-    make_many(v, 20);
-    SKT_EQ(skua_wait_any(NULL, 0, SKUA_NOW), -EINVAL);
-    SKT_EQ(skua_wait_any(v, 0, SKUA_NEVER), -EINVAL);
-    SKT_EQ(skua_wait_any(v, SIZE_MAX, SKUA_NEVER), -EINVAL);
-    SKT_EQ(skua_wait_any(v, 1, -1), -EINVAL);
-    for (size_t n = 1; n <= 20; n += 19) {
-        SKT_EQ(skua_wait_any(v, n, SKUA_NOW), -EAGAIN);
-        SKT_EQ(skua_wait_any(v, n, rt_past()), -ETIMEDOUT);
-        SKT_EQ(skua_wait_any(v, n, skua_in(SKUA_US(200))), -ETIMEDOUT);
-    }
-    SKT_EQ(skua_future_fail(v[19], -EIO), 0);
-    SKT_EQ(skua_wait_any(v, 20, SKUA_NEVER), 19);
-    SKT_EQ(skua_future_cancel(v[5]), 0);
-    SKT_EQ(skua_wait_any(v, 20, SKUA_NOW), 5);
-    SKT_EQ(skua_future_set(v[2], NULL), 0);
-    SKT_EQ(skua_wait_any(v, 20, rt_past()), 2);
-    SKT_EQ(skua_wait_any(v, 2, SKUA_NOW), -EAGAIN);
-    free_many(v, 20);
-}
-
-/* Goal: what is known at once, every deadline. */
-RT_TEST(future, gather_at_once)
-{
-    check_gather();
-    check_wait_any();
-}
-
-RT_THREAD_TEST(future, gather_in_thread)
-{
-    check_gather();
-    check_wait_any();
-    rt_start(workers);
-    check_gather();
-    check_wait_any();
-    SKT_EQ(skua_stop(SKUA_NEVER), 0);
-}
-
-struct work {
-    skua_future **v;
-    int from, to, step;
-};
-
-static int settle_some(void *arg)
-{
-    const struct work *w = arg;
-    for (int i = w->from; i < w->to; i += w->step) {
-        SKT_EQ(skua_future_set(w->v[i], &i), 0);
-        if (i % 7 == 0)
-            skua_yield();
-    }
-    return 0;
-}
-
-/* Goal: thousands, some several times, settled by several coroutines while it registers and
- * sleeps. */
-RT_TEST(future, gather_many)
-{
-    static skua_future *v[MANY], *twice[2 * MANY];
-    enum { HANDS = 4 };
-    for (int round = 0; round < 5; round++) {
-        skua_scope s;
-        struct work work[HANDS];
-        make_many(v, MANY);
-        for (int i = 0; i < 2 * MANY; i++)
-            twice[i] = v[i * 7 % MANY];
-        open_scope(&s);
-        for (int i = 0; i < HANDS; i++) {
-            work[i] = (struct work){v, i, MANY, HANDS};
-            SKT_EQ(skua_spawn(&s, settle_some, &work[i]), 0);
-        }
-        SKT_EQ(skua_gather(twice, 2 * MANY, SKUA_NEVER), 0);
-        for (int i = 0; i < MANY; i++) {
-            int value = -1;
-            SKT_EQ(skua_future_get(v[i], &value, SKUA_NOW), 0);
-            SKT_EQ(value, i);
-            skua_future_unref(v[i]); /* nobody is in it any more, the setter neither */
-        }
-        SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
-    }
-}
-
-static int gather_failing(void *arg)
-{
-    const struct work *w = arg;
-    SKT_EQ(skua_gather(w->v, (size_t)w->to, SKUA_NEVER), w->from);
-    return 0;
-}
-
-/* Goal: the first failure ends it while others are pending, and it has left them then. */
-RT_TEST(future, gather_fails)
-{
-    for (int round = 0; round < 20; round++) {
-        skua_scope s;
-        skua_future *v[100];
-        bool is_cancel = round % 2;
-        struct work work = {v, is_cancel ? -ECANCELED : -EIO, round % 3 ? 100 : 10, 0};
-        make_many(v, 100);
-        open_scope(&s);
-        skua_task *task = spawn_task(&s, gather_failing, &work);
-        if (round < 10)
-            RT_UNTIL(rt_is_waiting(task));
-        SKT_EQ(skua_future_set(v[round % 5], NULL), 0);
-        int at = 5 + round % 5;
-        SKT_EQ(is_cancel ? skua_future_cancel(v[at]) : skua_future_fail(v[at], -EIO), 0);
-        SKT_EQ(skua_join(task, NULL, SKUA_NEVER), 0);
-        SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
-        skua_task_unref(task);
-        for (int i = 0; i < 100; i++)
-            (void)skua_future_set(v[i], NULL); /* finds nobody */
-        free_many(v, 100);
-    }
-}
-
-static int gather_cancelled(void *arg)
-{
-    const struct work *w = arg;
-    SKT_EQ(skua_gather(w->v, (size_t)w->to, SKUA_NEVER), -ECANCELED);
-    return 0;
-}
-
-static int wait_any_cancelled(void *arg)
-{
-    const struct work *w = arg;
-    SKT_EQ(skua_wait_any(w->v, (size_t)w->to, SKUA_NEVER), -ECANCELED);
-    return 0;
-}
-
-/* Goal: a cancellation while it sleeps ends it, and those who settle later find nobody. */
-RT_TEST(future, gather_cancelled)
-{
-    skua_scope s;
-    skua_future *v[100];
-    struct work many = {v, 0, 100, 0}, few = {v + 90, 0, 10, 0};
-    skua_task *tasks[4];
-    make_many(v, 100);
-    open_scope(&s);
-    for (int i = 0; i < 4; i++)
-        tasks[i] =
-            spawn_task(&s, i % 2 ? wait_any_cancelled : gather_cancelled, i < 2 ? &many : &few);
-    for (int i = 0; i < 4; i++)
-        RT_UNTIL(rt_is_waiting(tasks[i]));
-    skua_scope_cancel(&s);
-    SKT_EQ(skua_scope_close(&s, SKUA_NEVER), -ECANCELED);
-    for (int i = 0; i < 100; i++)
-        SKT_EQ(skua_future_set(v[i], NULL), 0);
-    for (int i = 0; i < 4; i++)
-        skua_task_unref(tasks[i]);
-    free_many(v, 100);
-}
-
-static int take_in_turn(void *arg)
-{
-    const struct work *w = arg;
-    static skua_future *left[MANY];
-    int count = w->to, sum = 0;
-    memcpy(left, w->v, (size_t)count * sizeof(*left));
-    while (count > 0) {
-        int at = skua_wait_any(left, (size_t)count, SKUA_NEVER), value = -1;
-        SKT_TRUE(at >= 0 && at < count);
-        SKT_EQ(skua_future_get(left[at], &value, SKUA_NOW), 0);
-        sum += value;
-        skua_future_unref(left[at]);
-        left[at] = left[--count];
-    }
-    return sum;
-}
-
-/* Goal: each of many is found once, as they are settled one by one. */
-RT_TEST(future, wait_any_takes_all)
-{
-    enum { N = 300 };
-    skua_future *v[N];
-    skua_scope s;
-    struct work work = {v, 0, N, 0}, hands[2] = {{v, 0, N, 2}, {v, 1, N, 2}};
-    int sum = 0;
-    make_many(v, N);
-    open_scope(&s);
-    skua_task *task = spawn_task(&s, take_in_turn, &work);
-    RT_UNTIL(rt_is_waiting(task));
-    for (int i = 0; i < N; i++)
-        skua_future_ref(v[i]);
-    for (int i = 0; i < 2; i++)
-        SKT_EQ(skua_spawn(&s, settle_some, &hands[i]), 0);
-    SKT_EQ(skua_join(task, &sum, SKUA_NEVER), 0);
-    SKT_EQ(sum, N * (N - 1) / 2);
-    SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
-    skua_task_unref(task);
-    free_many(v, N);
-}
-
-/* Goal: more than fit on the stack, and no memory: an error, and nobody is registered. */
-static void gather_without_memory(void)
-{
-    skua_future *v[40];
-    make_many(v, 40);
-    skua_pin();
-    SKT_EQ(skua_gather(v, 16, skua_in(SKUA_US(100))), -ETIMEDOUT); /* there is room for its timer */
-    sk_mem_fail_after(1);
-    int rc = skua_gather(v, 17, SKUA_NEVER);
-    sk_mem_fail_after(1);
-    int index = skua_wait_any(v, 17, SKUA_NEVER);
-    sk_mem_fail_after(1);
-    int few = skua_gather(v, 16, skua_in(SKUA_US(100)));
-    sk_mem_fail_after(0);
-    SKT_EQ(rc, -ENOMEM);
-    SKT_EQ(index, -ENOMEM);
-    SKT_EQ(few, -ETIMEDOUT);
-    skua_unpin();
-    for (int i = 0; i < 40; i++)
-        SKT_EQ(skua_future_set(v[i], NULL), 0);
-    free_many(v, 40);
-}
-
-RT_THREAD_TEST(future, gather_no_memory)
-{
-    rt_run_quietly(workers, gather_without_memory);
-}
-
-static skua_future *kept[2];
-
-static void keep_futures(void)
-{
-    int value = 42;
-    kept[0] = make(sizeof(int));
-    kept[1] = make(sizeof(int));
-    SKT_EQ(skua_future_set(kept[0], &value), 0);
-}
-
-/* Goal: futures outlive the runtime, settled or not. */
-RT_THREAD_TEST(future, outlives_runtime)
-{
-    int value = 0;
-    rt_run(workers, keep_futures);
-    SKT_EQ(skua_future_get(kept[0], &value, SKUA_NEVER), 0);
-    SKT_EQ(value, 42);
-    SKT_EQ(skua_future_get(kept[1], &value, skua_in(SKUA_US(100))), -ETIMEDOUT);
-    SKT_EQ(skua_future_set(kept[1], &value), 0);
-    SKT_EQ(skua_gather(kept, 2, SKUA_NEVER), 0);
-    free_many(kept, 2);
 }

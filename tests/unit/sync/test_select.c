@@ -1,31 +1,14 @@
 /* tests/unit/sync/test_select.c - select over channels of every kind. */
 #include <skua/chan.h>
 
-#include <poll.h>
-#include <skua/future.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "runtime/base/mem.h"
 #include "tests/unit/sync/chan_test.h"
-
-static skua_case to_recv(skua_chan *c, uint64_t *v)
-{
-    return (skua_case){.op = SKUA_RECV, .obj = c, .val = v, .res = 1};
-}
-
-static skua_case to_send(skua_chan *c, uint64_t *v)
-{
-    return (skua_case){.op = SKUA_SEND, .obj = c, .val = v, .res = 1};
-}
 
 /* Goal: what cannot be is refused before anything is done. */
 SKT_TEST(select, misuse)
 {
     uint64_t word = 1;
     skua_chan *c = ct_new(CT_THREE, 8), *empty = ct_new(CT_ONE, 0);
-    skua_case v[2] = {to_send(c, &word)};
+    skua_case v[2] = {ct_to_send(c, &word)};
     const skua_case bad[] = {
         {.op = SKUA_SEND},    {.op = SKUA_RECV},           {.op = SKUA_FUTURE},
         {.op = SKUA_TASK},    {.op = SKUA_FD, .fd = -1},   {.op = 6, .obj = c},
@@ -67,7 +50,7 @@ static void check_deadlines(void)
     {
         uint64_t word = 5, got = 0;
         skua_chan *c = ct_new(kind, 8);
-        skua_case v[2] = {{.op = SKUA_SKIP}, to_recv(c, &got)};
+        skua_case v[2] = {{.op = SKUA_SKIP}, ct_to_recv(c, &got)};
         SKT_EQ(skua_select(v, 2, 0, SKUA_NOW), -EAGAIN);
         SKT_EQ(skua_select(v, 2, 0, rt_past()), -ETIMEDOUT);
         skua_time dl = skua_in(SKUA_MS(1));
@@ -78,12 +61,12 @@ static void check_deadlines(void)
             SKT_EQ(skua_chan_send(c, &word, SKUA_NOW), 0);
             SKT_EQ(skua_select(v, 2, 0, rt_past()), 1);
             SKT_TRUE(got == 5 && v[1].res == 0);
-            v[1] = to_send(c, &word);
+            v[1] = ct_to_send(c, &word);
             for (uint64_t i = 0; i < ct_room(kind); i++)
                 SKT_EQ(skua_select(v, 2, 0, SKUA_NOW), 1);
             SKT_EQ(skua_chan_len(c), ct_room(kind));
         }
-        v[1] = to_send(c, &word);
+        v[1] = ct_to_send(c, &word);
         if (kind != CT_UNBOUNDED) {
             SKT_EQ(skua_select(v, 2, 0, SKUA_NOW), -EAGAIN);
             SKT_EQ(skua_select(v, 2, 0, skua_in(SKUA_MS(1))), -ETIMEDOUT);
@@ -91,7 +74,7 @@ static void check_deadlines(void)
         SKT_EQ(skua_chan_close(c), 0);
         SKT_EQ(skua_select(v, 2, 0, SKUA_NEVER), 1);
         SKT_EQ(v[1].res, -EPIPE);
-        v[1] = to_recv(c, &got);
+        v[1] = ct_to_recv(c, &got);
         for (uint64_t i = 0; i <= ct_room(kind); i++) {
             SKT_EQ(skua_select(v, 2, 0, SKUA_NEVER), 1);
             SKT_EQ(v[1].res, i < ct_room(kind) ? 0 : -EPIPE);
@@ -127,7 +110,7 @@ RT_TEST(select, fair)
     skua_case v[5];
     for (int i = 0; i < 5; i++) {
         c[i] = ct_new(i % 2 ? CT_MANY : CT_UNBOUNDED, 8);
-        v[i] = to_recv(c[i], &word);
+        v[i] = ct_to_recv(c[i], &word);
         if (i != 0 && i != 3)
             for (int k = 0; k < 2; k++)
                 SKT_EQ(skua_chan_send(c[i], &word, SKUA_NOW), 0);
@@ -153,7 +136,7 @@ RT_TEST(select, ordered)
     skua_case v[4];
     for (int i = 0; i < 4; i++) {
         c[i] = ct_new(i % 2 ? CT_MANY : CT_UNBOUNDED, 8);
-        v[i] = to_recv(c[i], &word);
+        v[i] = ct_to_recv(c[i], &word);
     }
     for (int round = 0; round < 50; round++) {
         for (int i = 3; i >= 0; i--)
@@ -196,7 +179,7 @@ RT_TEST(select, woken_by_element)
             skua_scope s;
             for (int i = 0; i < 3; i++) {
                 l.chan[i] = ct_new((kind + (round > 5 ? (unsigned)i : 0)) % CT_KINDS, 8);
-                v[i] = to_recv(l.chan[i], &got[i]);
+                v[i] = ct_to_recv(l.chan[i], &got[i]);
             }
             ct_open(&s);
             SKT_EQ(skua_spawn(&s, come_late, &l), 0);
@@ -227,7 +210,7 @@ RT_TEST(select, woken_by_room)
             for (int i = 0; i < 3; i++) {
                 l.chan[i] = ct_new(kind, 8);
                 ct_fill(l.chan[i], kind);
-                v[i] = to_send(l.chan[i], &word);
+                v[i] = ct_to_send(l.chan[i], &word);
             }
             ct_open(&s);
             SKT_EQ(skua_spawn(&s, come_late, &l), 0);
@@ -261,7 +244,7 @@ RT_TEST(select, woken_by_close)
             l.chan[0] = ct_new(kind, 8);
             l.chan[1] = ct_new(kind, 8);
             ct_fill(l.chan[1], kind);
-            skua_case v[2] = {to_recv(l.chan[0], &word), to_send(l.chan[1], &word)};
+            skua_case v[2] = {ct_to_recv(l.chan[0], &word), ct_to_send(l.chan[1], &word)};
             ct_open(&s);
             SKT_EQ(skua_spawn(&s, close_late, &l), 0);
             SKT_EQ(skua_select(v, 2, 0, SKUA_NEVER), l.which);
@@ -279,7 +262,7 @@ static int select_cancelled(void *arg)
 {
     skua_chan **c = arg;
     uint64_t word;
-    skua_case v[3] = {to_recv(c[0], &word), to_recv(c[1], &word), to_recv(c[2], &word)};
+    skua_case v[3] = {ct_to_recv(c[0], &word), ct_to_recv(c[1], &word), ct_to_recv(c[2], &word)};
     SKT_EQ(skua_select(v, 3, 0, SKUA_NEVER), -ECANCELED);
     SKT_EQ(skua_select(v, 3, 0, SKUA_NOW), -EAGAIN);
     SKT_EQ(skua_select(v, 3, 0, rt_past()), -ECANCELED);
@@ -314,7 +297,8 @@ RT_TEST(select, not_itself)
 {
     uint64_t out = 1, in = 0;
     skua_chan *c = ct_new(CT_RENDEZVOUS, 8);
-    skua_case v[4] = {to_send(c, &out), to_recv(c, &in), to_send(c, &out), to_recv(c, &in)};
+    skua_case v[4] = {ct_to_send(c, &out), ct_to_recv(c, &in), ct_to_send(c, &out),
+                      ct_to_recv(c, &in)};
     SKT_EQ(skua_select(v, 4, 0, SKUA_NOW), -EAGAIN);
     SKT_EQ(skua_select(v, 4, 0, skua_in(SKUA_MS(2))), -ETIMEDOUT);
     SKT_EQ(in, 0u);
@@ -337,7 +321,8 @@ static int face(void *arg)
     uint64_t in, one = 1;
     for (int i = 0; i < MEETINGS; i++) {
         in = 0;
-        skua_case v[2] = {to_send(first ? f->a : f->b, &one), to_recv(first ? f->b : f->a, &in)};
+        skua_case v[2] = {ct_to_send(first ? f->a : f->b, &one),
+                          ct_to_recv(first ? f->b : f->a, &in)};
         int k = skua_select(v, 2, 0, SKUA_NEVER);
         SKT_TRUE(k == 0 || k == 1);
         SKT_EQ(v[k].res, 0);
@@ -374,7 +359,7 @@ static int select_b_first(void *arg)
 {
     struct passing *p = arg;
     uint64_t word;
-    skua_case v[2] = {to_recv(p->b, &word), to_recv(p->a, &word)};
+    skua_case v[2] = {ct_to_recv(p->b, &word), ct_to_recv(p->a, &word)};
     int k = skua_select(v, 2, SKUA_SELECT_ORDERED, SKUA_NEVER);
     atomic_fetch_add(k == 0 ? &p->got_b : &p->got_a, 1);
     return 0;
@@ -416,188 +401,13 @@ SKT_TEST(select, passes_on)
     rt_run(1, pass_on);
 }
 
-/* ---- futures, tasks, descriptors ---- */
-
-enum outcome { SET, FAIL, CANCEL };
-
-struct promise {
-    skua_future *future;
-    enum outcome how;
-    int yields;
-};
-
-static int keep_promise(void *arg)
-{
-    struct promise *p = arg;
-    uint64_t word = 12;
-    for (int i = 0; i < p->yields; i++)
-        skua_yield();
-    if (p->how == SET)
-        return skua_future_set(p->future, &word);
-    return p->how == FAIL ? skua_future_fail(p->future, -EAGAIN) : skua_future_cancel(p->future);
-}
-
-/* Goal: a future's case is ready once it is settled, before or during the wait, and res is what get
- * returns; a failure that looks like "not yet" is one all the same. */
-RT_TEST(select, future)
-{
-    const int expected[] = {0, -EAGAIN, -ECANCELED};
-    for (int yields = 0; yields < 8; yields += 7) {
-        for (enum outcome how = SET; how <= CANCEL; how++) {
-            struct promise p = {.how = how, .yields = yields};
-            skua_chan *c = ct_new(CT_ONE, 8);
-            uint64_t word = 0;
-            skua_scope s;
-            SKT_EQ(skua_future_new(&p.future, 8), 0);
-            skua_case v[2] = {to_recv(c, &word),
-                              {.op = SKUA_FUTURE, .obj = p.future, .val = &word}};
-            SKT_EQ(skua_select(v, 2, 0, SKUA_NOW), -EAGAIN);
-            SKT_EQ(skua_select(v, 2, 0, skua_in(SKUA_US(100))), -ETIMEDOUT);
-            ct_open(&s);
-            SKT_EQ(skua_spawn(&s, keep_promise, &p), 0);
-            SKT_EQ(skua_select(v, 2, 0, SKUA_NEVER), 1);
-            SKT_EQ(v[1].res, expected[how]);
-            SKT_EQ(word, how == SET ? 12 : 0);
-            SKT_EQ(skua_select(v, 2, 0, SKUA_NOW), 1); /* it stays settled */
-            SKT_EQ(skua_chan_send(c, &word, SKUA_NOW), 0);
-            SKT_EQ(skua_chan_len(c), 1u);
-            SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
-            skua_future_unref(p.future);
-            skua_chan_unref(c);
-        }
-    }
-}
-
-static int end_with(void *arg)
-{
-    for (int i = 0; i < 5; i++)
-        skua_yield();
-    return *(int *)arg;
-}
-
-static int select_self(void *arg)
-{
-    (void)arg;
-    skua_case v = {.op = SKUA_TASK, .obj = skua_self()};
-    SKT_EQ(skua_select(&v, 1, 0, SKUA_NEVER), -EDEADLK);
-    return 0;
-}
-
-/* Goal: a task's case is ready once it has ended, with its result; not one's own. */
-RT_TEST(select, task)
-{
-    int result = 0, seven = 7;
-    skua_task *task;
-    skua_scope s;
-    skua_chan *c = ct_new(CT_RENDEZVOUS, 8);
-    uint64_t word;
-    ct_open(&s);
-    SKT_EQ(skua_spawn_opts(&s, end_with, &seven, NULL, &task), 0);
-    skua_case v[2] = {{.op = SKUA_TASK, .obj = task, .val = &result}, to_recv(c, &word)};
-    SKT_EQ(skua_select(v, 2, 0, SKUA_NEVER), 0);
-    SKT_TRUE(v[0].res == 0 && result == 7);
-    v[0].val = NULL;
-    SKT_EQ(skua_select(v, 2, SKUA_SELECT_ORDERED, SKUA_NOW), 0);
-    SKT_EQ(skua_spawn(&s, select_self, NULL), 0);
-    SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
-    skua_task_unref(task);
-    skua_chan_unref(c);
-}
-
-/* Goal: a descriptor's case is ready when poll(2) says so, with revents. (What comes while a select
- * waits: tests/unit/io/test_select_fd.c.) */
-RT_TEST(select, descriptor)
-{
-    int fds[2];
-    SKT_EQ(pipe(fds), 0);
-    skua_case v[2] = {{.op = SKUA_FD, .fd = fds[0], .events = POLLIN},
-                      {.op = SKUA_FD, .fd = fds[1], .events = POLLIN}};
-    SKT_EQ(skua_select(v, 2, 0, SKUA_NOW), -EAGAIN);
-    SKT_EQ(skua_select(v, 2, 0, skua_in(SKUA_US(100))), -ETIMEDOUT);
-    v[1].events = POLLOUT;
-    SKT_EQ(skua_select(v, 2, 0, SKUA_NEVER), 1);
-    SKT_EQ(v[1].res, POLLOUT);
-    SKT_EQ(write(fds[1], "x", 1), 1);
-    SKT_EQ(skua_select(v, 2, SKUA_SELECT_ORDERED, SKUA_NEVER), 0);
-    SKT_EQ(v[0].res, POLLIN);
-    close(fds[0]);
-    close(fds[1]);
-    SKT_EQ(skua_select(v, 1, 0, SKUA_NEVER), 0);
-    SKT_EQ(v[0].res, -EBADF);
-}
-
-/* ---- many cases ---- */
-
-enum { MANY = 1500 };
-
-struct many {
-    skua_chan **chan;
-    int which;
-};
-
-static int send_among_many(void *arg)
-{
-    struct many *m = arg;
-    uint64_t word = (uint64_t)m->which;
-    skua_yield();
-    SKT_EQ(skua_chan_send(m->chan[m->which], &word, SKUA_NEVER), 0);
-    return 0;
-}
-
-/* Goal: cases by the thousand, channels of all kinds, some twice. */
-RT_TEST(select, many)
-{
-    skua_chan **c = calloc(MANY, sizeof(skua_chan *));
-    skua_case *v = calloc(MANY, sizeof(skua_case));
-    uint64_t word = 0;
-    for (int i = 0; i < MANY; i++) {
-        c[i] = i % 7 == 6 ? skua_chan_ref(c[i / 2]) : ct_new((unsigned)i % CT_KINDS, 8);
-        v[i] = i % 11 == 0 ? (skua_case){.op = SKUA_SKIP} : to_recv(c[i], &word);
-    }
-    for (int i = 1; i < MANY; i += 97) {
-        struct many m = {c, i};
-        skua_scope s;
-        if (v[i].op == SKUA_SKIP)
-            continue;
-        ct_open(&s);
-        SKT_EQ(skua_spawn(&s, send_among_many, &m), 0);
-        int k = skua_select(v, MANY, 0, SKUA_NEVER);
-        SKT_GE(k, 0);
-        SKT_PTR_EQ(c[k], c[i]);
-        SKT_EQ(word, (uint64_t)i);
-        SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
-    }
-    for (int i = 0; i < MANY; i++)
-        skua_chan_unref(c[i]);
-    free(c);
-    free(v);
-}
-
-/* Goal: no memory for many cases is an error, and nothing was done. */
-SKT_TEST(select, no_memory)
-{
-    uint64_t word = 0;
-    skua_chan *c = ct_new(CT_ONE, 8);
-    skua_case v[17];
-    for (int i = 0; i < 17; i++)
-        v[i] = to_send(c, &word);
-    sk_mem_fail_after(1);
-    SKT_EQ(skua_select(v, 17, 0, SKUA_NOW), -ENOMEM);
-    SKT_EQ(skua_chan_len(c), 0u);
-    sk_mem_fail_after(1);
-    SKT_GE(skua_select(v, 16, 0, SKUA_NOW), 0); /* few need none */
-    sk_mem_fail_after(0);
-    SKT_EQ(skua_chan_len(c), 1u);
-    skua_chan_unref(c);
-}
-
 /* ---- callbacks ---- */
 
 static void select_in_timer(void *arg)
 {
     struct passing *p = arg;
     uint64_t word = 0;
-    skua_case v[2] = {to_recv(p->a, &word), to_send(p->b, &word)};
+    skua_case v[2] = {ct_to_recv(p->a, &word), ct_to_send(p->b, &word)};
     SKT_EQ(skua_select(v, 1, 0, SKUA_NOW), -EAGAIN);
     SKT_EQ(skua_select(v, 1, 0, SKUA_NEVER), -EPERM);
     SKT_EQ(skua_select(v, 2, 0, SKUA_NEVER), 1);
