@@ -210,7 +210,7 @@ static SK_ALWAYS_INLINE bool enter_alone(struct skua_chan *c, struct sk_chan_wai
     if (waiter->base.wait->deadline != SKUA_NEVER || !sk_solo_try_enter())
         return false;
     uint64_t word = sk_load_acquire(&c->x_lock); /* QL2 */
-    sk_wait_commit_in(waiter->base.wait);
+    (void)sk_wait_commit_in(waiter->base.wait);
     sk_chan_locked_enter(c, &word, waiter, is_send);
     sk_queue_let_go(&c->x_lock, word);
     sk_solo_leave();
