@@ -295,7 +295,7 @@ static __attribute__((noinline)) int hand_over(void *to, const void *from, size_
     if (to != NULL)
         sk_chan_ring_copy(to, from, bytes);
     sk_store_release(&partner->x_outcome, (uint32_t)SK_CHAN_PASSED); /* CH1 */
-    sk_ready(task);
+    sk_wait_finish(task, SK_WAIT_WON);
     return 0;
 }
 
