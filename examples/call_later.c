@@ -43,7 +43,7 @@ static int run(void *arg)
     if (rc == 0)
         rc = call_later(&calls[2], 0); /* call_soon */
     if (rc == 0)
-        rc = call_later(&calls[3], SKUA_S(60));
+        rc = call_later(&calls[3], SKUA_MS(50));
     if (rc < 0)
         return rc;
     if (skua_timer_stop(&calls[3].timer) == 1) /* 0: it is too late */

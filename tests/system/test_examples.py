@@ -2,8 +2,9 @@
 
 A row of EXAMPLES is one example. Expected lines are compared as they stand; <n> and <s> stand for what
 differs from run to run, a whole number and seconds or milliseconds. A tuple holds lines that come in
-any order. Sleeps never end early, so a run has a shortest time; the longest is only there to tell
-things done at once from things done in turn, or to notice that nothing moves."""
+any order. "runs" is how often an example is run in which chance has a part. Sleeps never end early, so a
+run has a shortest time; the longest is only there to tell things done at once from things done in turn,
+or to notice that nothing moves."""
 
 import os
 import re
@@ -27,7 +28,8 @@ EXAMPLES = {
         "lines": ["Running in foo",
                   "Explicit context to bar",
                   "Explicit context switch to foo again",
-                  "Implicit context switch back to bar"]},
+                  "Implicit context switch back to bar"],
+        "runs": 20},
     "hello_twice": {
         "lines": ["Hello world! (worker <n>)",
                   "Hello world! (worker <n>)",
@@ -60,9 +62,11 @@ EXAMPLES = {
         "args": [str(TIMES)],
         "lines": [(f"{TIMES} changes by worker 0",
                    f"{TIMES} changes by worker {1 if WORKERS > 1 else 0}"),
-                  "balance: 0"]},
+                  "balance: 0"],
+        "runs": 10},
     "pool_map": {
-        "lines": ["[1, 4, 9, 16, 25, 36, 49, 64, 81, 100]"]},
+        "lines": ["[1, 4, 9, 16, 25, 36, 49, 64, 81, 100]"],
+        "runs": 20},
 }
 
 
@@ -100,7 +104,9 @@ class Examples(unittest.TestCase):
 
     def check_row(self, name):
         row = dict(EXAMPLES[name])
-        self.run_example(name, *row.pop("args", []), **row)
+        args = row.pop("args", [])
+        for _ in range(harness.scaled(row.pop("runs", 1))):
+            self.run_example(name, *args, **row)
 
     # Those that need something around them.
 
