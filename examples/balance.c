@@ -46,7 +46,7 @@ static int run(void *times)
     }
     int failure = skua_scope_close(&scope, SKUA_NEVER);
     printf("balance: %ld\n", balance);
-    return rc < 0 ? rc : failure;
+    return failure < 0 ? failure : rc;
 }
 
 int main(int argc, char **argv)

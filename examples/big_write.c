@@ -60,7 +60,7 @@ static int run(void *file)
     int failure = skua_scope_close(&scope, SKUA_NEVER);
     skua_chan_unref(w.ticks);
     printf("%d ticks of %d ms, worst gap %.1f ms\n", w.count, PERIOD_MS, (double)w.worst_ns / 1e6);
-    return rc < 0 ? rc : failure;
+    return failure < 0 ? failure : rc;
 }
 
 int main(int argc, char **argv)

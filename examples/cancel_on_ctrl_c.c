@@ -39,7 +39,7 @@ static int run(void *arg)
     fflush(stdout);
     int failure = skua_scope_close(&scope, SKUA_NEVER);
     printf("\n%d of %d were cancelled\n", atomic_load(&cancelled), SLEEPERS);
-    return rc < 0 ? rc : failure;
+    return failure < 0 ? failure : rc;
 }
 
 int main(void)

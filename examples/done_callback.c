@@ -64,7 +64,7 @@ static int run(void *arg)
     puts("");
     for (int i = 0; i < JOBS; i++)
         skua_task_unref(jobs[i].task);
-    return rc < 0 ? rc : failure;
+    return failure < 0 ? failure : rc;
 }
 
 int main(void)

@@ -60,7 +60,7 @@ static int run(void *address)
         rc = skua_spawn_copy(&scope, fetch, &r, sizeof(r));
     }
     int failure = skua_scope_close(&scope, SKUA_NEVER);
-    rc = rc < 0 ? rc : failure;
+    rc = failure < 0 ? failure : rc;
     if (rc == 0)
         printf("%d replies in %.1f s\n", REQUESTS, (double)(skua_now() - start) / 1e9);
     else

@@ -32,7 +32,7 @@ static int run(void *arg)
     if (rc == 0)
         rc = skua_spawn(&scope, hello, NULL);
     int failure = skua_scope_close(&scope, SKUA_NEVER); /* asyncio.gather(hello(), hello()) */
-    if (rc == 0)
+    if (failure < 0)
         rc = failure;
     if (rc == 0)
         printf("both took %.1f s\n", (double)(skua_now() - start) / 1e9);

@@ -55,7 +55,7 @@ static int run(void *arg)
     int rc = spawn_and_join(&scope);
     int failure = skua_scope_close(&scope, SKUA_NEVER);
     skua_unpin();
-    return rc < 0 ? rc : failure;
+    return failure < 0 ? failure : rc;
 }
 
 int main(void)

@@ -61,7 +61,7 @@ static int run(void *arg)
     skua_scope_open(&scope, SKUA_FAIL_FAST, SKUA_NEVER);
     rc = print_task(&scope, (struct sum){3, 4});
     int failure = skua_scope_close(&scope, SKUA_NEVER);
-    return rc < 0 ? rc : failure;
+    return failure < 0 ? failure : rc;
 }
 
 int main(void)

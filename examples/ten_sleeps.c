@@ -22,7 +22,7 @@ static int run(void *arg)
     for (int i = 0; i < 10 && rc == 0; i++)
         rc = skua_spawn(&scope, nap, NULL);
     int failure = skua_scope_close(&scope, SKUA_NEVER);
-    if (rc == 0)
+    if (failure < 0)
         rc = failure;
     if (rc == 0)
         printf("ten sleeps of one second took %.1f s\n", (double)(skua_now() - start) / 1e9);
