@@ -31,6 +31,7 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -154,11 +155,10 @@ static void name_thread(void)
 static void panic_at_exit(void *arg)
 {
     struct job *job = arg;
-    sk_log(
-        SK_LOG_ERROR,
-        "skua_block: the function at %p has ended its thread; it must return, somebody waits for "
-        "it",
-        (void *)(uintptr_t)job->fn);
+    sk_log(SK_LOG_ERROR,
+           "skua_block: the function at %p has ended its thread; it must return: a coroutine "
+           "waits for it",
+           (void *)(uintptr_t)job->fn);
     sk_panic(__FILE__, __LINE__, "a function of skua_block ended its thread");
 }
 
@@ -270,13 +270,12 @@ static void complain(int rc, uint32_t threads)
         return;
     if (getrlimit(RLIMIT_NPROC, &most) == 0 && most.rlim_cur != RLIM_INFINITY)
         snprintf(limit, sizeof(limit), "%llu", (unsigned long long)most.rlim_cur);
-    sk_log(
-        threads == 0 ? SK_LOG_ERROR : SK_LOG_WARN,
-        "skua_block: cannot start thread %u of SKUA_BLOCK_THREADS=%u (%s): %s; raise RLIMIT_NPROC "
-        "(%s: ulimit -u, LimitNPROC=), the cgroup's pids.max or its memory, or lower "
-        "SKUA_BLOCK_THREADS",
-        threads + 1, sk_runtime.settings.block_threads, skua_strerror(rc),
-        threads == 0 ? "calls return -ENOMEM" : "calls wait for those that run", limit);
+    sk_log(threads == 0 ? SK_LOG_ERROR : SK_LOG_WARN,
+           "skua_block: cannot start thread %u of SKUA_BLOCK_THREADS=%u (%s): %s; raise "
+           "RLIMIT_NPROC (%s; ulimit -u, LimitNPROC=), the cgroup's pids.max or its memory, or "
+           "lower SKUA_BLOCK_THREADS",
+           threads + 1, sk_runtime.settings.block_threads, strerrorname_np(-rc),
+           threads == 0 ? "calls return -ENOMEM" : "calls wait for those that run", limit);
 }
 
 /* There is no thread and none is to be had: nobody would ever take what is queued. */
