@@ -1,7 +1,9 @@
 /* runtime/block.c - skua_block: a bounded pool of threads for calls that block.
  * A job lies on the stack of the coroutine that calls, and stands in one queue, first in, first out,
- * until a thread takes it. Threads are started by the calls that find none idle, up to
- * SKUA_BLOCK_THREADS; idle ones are called newest first, so that the others get old and leave.
+ * until a thread takes it. A thread is woken, or started, up to SKUA_BLOCK_THREADS, where a job waits;
+ * one at a time is on its way to the queue, and sends for the next one if there is more: so the
+ * caller's worker pays for one of them, and a burst of short calls wakes few. Idle ones are called
+ * newest first, so that the others get old and leave.
  *
  * The states of a job, all changed under the pool's lock, and who may touch it then:
  *   QUEUED   in the queue: who holds the lock
@@ -14,8 +16,8 @@
  * A wait that ends early while the job is RUNNING is followed by one that nothing ends but the
  * thread: outlast leaves its ticket in the job.
  *
- * I1: while a job is QUEUED, a thread is busy, was called or is being started; and each looks at the
- *     queue before it rests or leaves. So no job is forgotten.
+ * I1: while a job is QUEUED, a thread is on its way to the queue (`arriving`), or all that are to be
+ *     had are busy; and each looks at the queue before it rests or leaves. So no job is forgotten.
  * I2: x_threads <= SKUA_BLOCK_THREADS; it counts those that are being started too.
  * I3: a thread that was called is out of `idle`: no job is given to one that leaves.
  * Order: BK1 release of the lock after DONE -> BK2 acquire of the lock by withdraw and outlast, or
@@ -67,12 +69,14 @@ struct job {
 /* One of the pool, on its own stack. */
 struct thread {
     struct sk_list link;        /* in pool.idle until it is called */
+    bool arrives;               /* it was called or started, and has not seen the queue */
     _Atomic(uint32_t) x_called; /* futex; written under the lock */
 };
 
 static struct {
     struct sk_lock lock;
     bool quit;
+    bool arriving; /* a thread has `arrives` set, or is being started */
     bool any_left; /* `left` holds a thread */
     unsigned serial;
     struct sk_list queue;        /* of jobs */
@@ -131,6 +135,7 @@ static _Atomic(uint32_t) *call_locked(void)
     if (node == NULL)
         return NULL;
     struct thread *thread = sk_container_of(node, struct thread, link);
+    thread->arrives = true;
     sk_store_release(&thread->x_called, 1u); /* BK3 */
     return &thread->x_called;
 }
@@ -138,6 +143,42 @@ static _Atomic(uint32_t) *call_locked(void)
 static uint32_t count_locked(void)
 {
     return sk_load_relaxed(&pool.x_threads);
+}
+
+/* Who is to come to the queue, by what the caller does after the lock. */
+struct summons {
+    _Atomic(uint32_t) *called; /* wakes it */
+    bool start;                /* starts it: it is counted */
+};
+
+static struct summons call_idle_locked(void)
+{
+    struct summons s = {NULL, false};
+    if (!pool.arriving && !sk_list_empty(&pool.queue))
+        s.called = call_locked();
+    pool.arriving |= s.called != NULL;
+    return s;
+}
+
+static struct summons summon_locked(void)
+{
+    struct summons s = call_idle_locked();
+    if (pool.arriving || sk_list_empty(&pool.queue) ||
+        count_locked() == sk_runtime.settings.block_threads)
+        return s;
+    sk_store_relaxed(&pool.x_threads, count_locked() + 1);
+    s.start = pool.arriving = true;
+    return s;
+}
+
+static void start_thread(void);
+
+static void send(struct summons s)
+{
+    if (s.called != NULL)
+        sk_sys_futex_wake(s.called, 1);
+    else if (s.start)
+        start_thread();
 }
 
 /* ---- a thread of the pool ---- */
@@ -196,14 +237,18 @@ static struct job *turn(struct thread *me, struct job *done, int result)
 {
     struct waiting waiting = {NULL, 0};
     sk_lock(&pool.lock);
+    if (me->arrives)
+        me->arrives = pool.arriving = false;
     if (done != NULL)
         waiting = finish_locked(done, result);
     struct job *next = take_locked();
     if (next == NULL)
         rest_locked(me);
+    struct summons summons = summon_locked();
     sk_unlock(&pool.lock); /* BK1 */
     if (waiting.task != NULL)
         (void)sk_wait_wake(waiting.task, waiting.ticket, SK_WAIT_WOKEN);
+    send(summons);
     return next;
 }
 
@@ -248,7 +293,7 @@ static bool stay(struct thread *me)
 
 static void *run_thread(void *arg)
 {
-    struct thread me = {.x_called = 0};
+    struct thread me = {.arrives = true};
     struct job *job = arg; /* NULL */
     int result = 0;
     name_thread();
@@ -302,8 +347,11 @@ static void start_thread(void)
     sk_lock(&pool.lock);
     uint32_t left = count_locked() - 1;
     sk_store_relaxed(&pool.x_threads, left);
+    pool.arriving = false;
+    struct summons another = call_idle_locked(); /* who has become idle meanwhile */
     sk_unlock(&pool.lock);
     complain(rc, left);
+    send(another);
     if (left == 0)
         refuse_all();
 }
@@ -312,19 +360,11 @@ static void start_thread(void)
 
 static void submit(struct job *job)
 {
-    bool start = false;
     sk_lock(&pool.lock);
     sk_list_push_back(&pool.queue, &job->link);
-    _Atomic(uint32_t) *called = call_locked();
-    if (called == NULL && count_locked() < sk_runtime.settings.block_threads) {
-        sk_store_relaxed(&pool.x_threads, count_locked() + 1);
-        start = true;
-    }
+    struct summons summons = summon_locked();
     sk_unlock(&pool.lock);
-    if (called != NULL)
-        sk_sys_futex_wake(called, 1);
-    else if (start)
-        start_thread();
+    send(summons);
 }
 
 /* The wait has ended early. True: the job had not begun, and is the caller's again. */
@@ -396,6 +436,7 @@ void sk_block_start(void)
 {
     SK_CHECK(count_locked() == 0);
     pool.quit = false;
+    pool.arriving = false;
     pool.any_left = false;
     pool.serial = 0;
     sk_list_init(&pool.queue);
