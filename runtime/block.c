@@ -50,6 +50,7 @@
 #include "runtime/runtime.h"
 #include "runtime/sched.h"
 #include "runtime/wait.h"
+#include "runtime/worker.h"
 
 #define COMPLAINT_EVERY_NS INT64_C(60000000000)
 
@@ -362,9 +363,19 @@ static void start_thread(void)
 
 /* ---- the caller ---- */
 
-static void submit(struct job *job)
+/* All threads that may be are busy, or have a job to take when they arrive. */
+static bool must_queue_locked(void)
 {
+    return sk_list_empty(&pool.idle) && count_locked() == sk_runtime.settings.block_threads &&
+           !(pool.arriving && sk_list_empty(&pool.queue));
+}
+
+static void submit(struct sk_worker *w, struct job *job)
+{
+    sk_count(w->x_blocks);
     sk_lock(&pool.lock);
+    if (must_queue_locked())
+        sk_count(w->x_block_waits);
     sk_list_push_back(&pool.queue, &job->link);
     struct summons summons = summon_locked();
     sk_unlock(&pool.lock);
@@ -409,7 +420,7 @@ static int block_coroutine(int (*fn)(void *), void *arg, skua_time dl)
         return -ETIMEDOUT;
     struct job job = {
         .fn = fn, .arg = arg, .task = wait.task, .ticket = wait.ticket, .deadline = wait.deadline};
-    submit(&job);
+    submit(sk_current_worker(), &job);
     rc = sk_wait_park(&wait);
     if (rc == 0)
         return job.result;

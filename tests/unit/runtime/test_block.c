@@ -3,6 +3,7 @@
 
 #include <limits.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -353,7 +354,19 @@ static int block_to_note(void *arg)
     return skua_block(note_order, arg, SKUA_NEVER);
 }
 
-/* Goal: first come, first served. */
+static uint64_t sum_of(size_t offset)
+{
+    uint64_t sum = 0, one;
+    for (unsigned i = 0; i < skua_workers(); i++) {
+        skua_stats_view view = SKUA_STATS_VIEW_INIT;
+        SKT_EQ(skua_stats(&view, i), 0);
+        memcpy(&one, (char *)&view + offset, sizeof(one));
+        sum += one;
+    }
+    return sum;
+}
+
+/* Goal: first come, first served; those that must wait are counted. */
 BLOCK_TEST(order, 1)
 {
     struct gate g = {0};
@@ -372,6 +385,8 @@ BLOCK_TEST(order, 1)
     SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
     for (int i = 0; i < 100; i++)
         SKT_EQ(order[i], i);
+    SKT_EQ(sum_of(offsetof(skua_stats_view, blocks)), 101);
+    SKT_EQ(sum_of(offsetof(skua_stats_view, block_waits)), 100);
 }
 
 /* ---- work not begun is withdrawn ---- */
