@@ -76,7 +76,7 @@ void sk_sched_publish_special(struct sk_worker *w, struct skua_task *left)
 
 /* ---- ready ---- */
 
-static void ready_in_slot(struct sk_worker *w, struct skua_task *task)
+static __attribute__((noinline)) void ready_in_slot(struct sk_worker *w, struct skua_task *task)
 {
     struct skua_task *displaced = sk_slot_swap(&w->slot, task);
     if (displaced != NULL) {
@@ -114,23 +114,25 @@ void sk_sched_submit(struct skua_task *task)
     sk_current_release();
 }
 
+/* A plain thread's proxy; by a plain thread, or in a callback; of a task that may not run here. */
+static __attribute__((noinline)) void ready_specially(struct sk_worker *w, struct skua_task *task)
+{
+    if ((task->flags & SK_TASK_PROXY) != 0)
+        sk_wait_wake_proxy(task);
+    else if (w == NULL)
+        sk_sched_submit(task);
+    else if (!push_special(w, task))
+        sk_sched_push(w, &w->woken, task);
+}
+
 void sk_ready(struct skua_task *task)
 {
     struct sk_worker *w = sk_current_worker();
-    if (sk_unlikely((task->flags & SK_TASK_PROXY) != 0)) {
-        sk_wait_wake_proxy(task);
-        return;
-    }
-    if (sk_unlikely(w == NULL)) {
-        sk_sched_submit(task);
-        return;
-    }
-    if (push_special(w, task))
-        return;
-    if (w->current != NULL)
+    if (sk_unlikely(w == NULL || w->current == NULL || w->chaos_migrate || task->affinity != 0 ||
+                    (task->flags & SK_TASK_PROXY) != 0))
+        ready_specially(w, task);
+    else if (!sk_slot_try_fill(&w->slot, task))
         ready_in_slot(w, task);
-    else
-        sk_sched_push(w, &w->woken, task);
 }
 
 /* ---- choosing ---- */
@@ -180,6 +182,19 @@ static SK_ALWAYS_INLINE void *enter_next(struct sk_worker *w, struct skua_task *
     return w->sp;
 }
 
+/* The same for a coroutine that has begun. */
+static SK_ALWAYS_INLINE void jump_to_started(struct sk_worker *w, void **save,
+                                             struct skua_task *next)
+{
+    void *fake = NULL;
+    w->current = next;
+    sk_san_leave(&fake, false, next->stack->low, (size_t)(next->stack->top - next->stack->low),
+                 next->stack->tsan_fiber, w);
+    w = sk_switch(save, next->sp, w);
+    sk_san_arrive(fake, w);
+    sk_sched_arrive(w);
+}
+
 /* Leaves the caller, whose context goes to *save, for next or for the worker's own context. Returns
  * when it is resumed. */
 static SK_ALWAYS_INLINE void jump(struct sk_worker *w, void **save, struct skua_task *next)
@@ -191,17 +206,42 @@ static SK_ALWAYS_INLINE void jump(struct sk_worker *w, void **save, struct skua_
     sk_sched_arrive(w);
 }
 
+/* Leaves the caller for who comes next, whoever that is. */
+static __attribute__((noinline)) void park_for_any(struct sk_worker *w)
+{
+    struct skua_task *self = w->current;
+    if (sk_unlikely(w->chaos_migrate))
+        self->stack->worker = w->index;
+    struct skua_task *next = sk_sched_next(w);
+    if (sk_likely(next != self))
+        jump(w, &self->sp, next);
+}
+
+/* Who has woken another and waits for the answer goes straight to that one: a handful of moves, with
+ * nothing to be kept over the switch but the caller's own registers. */
 void sk_park(void (*commit)(struct skua_task *task, void *arg), void *arg)
 {
     struct sk_worker *w = sk_current_worker();
-    struct skua_task *self = w->current;
     sk_count(w->counts.x_parks);
-    if (sk_unlikely(w->chaos_migrate))
-        self->stack->worker = w->index;
-    w->left = self;
+    w->left = w->current;
     w->left_commit = commit;
     w->left_arg = arg;
-    jump(w, &self->sp, sk_sched_next(w));
+    struct skua_task *next = sk_sched_take_quickly(w);
+    if (sk_likely(next != NULL))
+        jump_to_started(w, &w->current->sp, next);
+    else
+        park_for_any(w);
+}
+
+void sk_park_committed(void)
+{
+    struct sk_worker *w = sk_current_worker();
+    sk_count(w->counts.x_parks);
+    struct skua_task *next = sk_sched_take_quickly(w);
+    if (sk_unlikely(next == NULL))
+        park_for_any(w);
+    else if (sk_likely(next != w->current))
+        jump_to_started(w, &w->current->sp, next);
 }
 
 static void commit_woken(struct skua_task *task, void *arg)

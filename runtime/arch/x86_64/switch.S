@@ -112,4 +112,18 @@ sk_arch_call:
     .cfi_endproc
     .size   sk_arch_call, .-sk_arch_call
 
+/* How functions marked SK_ARCH_RETURN_BY_JUMP return; the name is the compilers'. */
+    .weak   __x86_return_thunk
+    .hidden __x86_return_thunk
+    .type   __x86_return_thunk, @function
+    .p2align 4
+__x86_return_thunk:
+    .cfi_startproc
+    popq    %rcx
+    .cfi_adjust_cfa_offset -8
+    .cfi_register rip, rcx
+    jmp     *%rcx
+    .cfi_endproc
+    .size   __x86_return_thunk, .-__x86_return_thunk
+
     .section .note.GNU-stack, "", @progbits
