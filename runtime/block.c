@@ -110,6 +110,7 @@ static struct job *take_locked(void)
     if (node == NULL)
         return NULL;
     struct job *job = sk_container_of(node, struct job, link);
+    sk_assert(job->state == QUEUED);
     job->state = RUNNING;
     return job;
 }
@@ -123,6 +124,7 @@ struct waiting {
 static struct waiting finish_locked(struct job *job, int result)
 {
     struct waiting waiting = {job->task, job->ticket};
+    sk_assert(job->state == RUNNING);
     job->result = result;
     job->state = DONE;
     return waiting;
@@ -175,6 +177,7 @@ static struct summons summon_locked(void)
         count_locked() == sk_runtime.settings.block_threads)
         return s;
     sk_store_relaxed(&pool.x_threads, count_locked() + 1);
+    sk_assert(count_locked() <= sk_runtime.settings.block_threads); /* I2 */
     s.start = pool.arriving = true;
     return s;
 }
