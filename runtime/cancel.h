@@ -8,6 +8,7 @@
 #define SK_RUNTIME_CANCEL_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <skua/time.h>
 
@@ -62,6 +63,15 @@ static inline skua_time sk_cancel_deadline(const struct skua_task *task)
         return sk_load_relaxed(&task->x_scope)->deadline;
     return sk_likely(!s->barrier) ? s->deadline : sk_cancel_deadline_slow(task);
 }
+
+/* The task itself. Between the two nothing but stop reaches it, whatever shields are set and taken
+ * down meanwhile: neither from outside nor from the scopes that it has open. Nestable. */
+struct sk_cancel_shield {
+    int16_t depth;
+    bool unwinding;
+};
+struct sk_cancel_shield sk_cancel_hold_shield(struct skua_task *task);
+void sk_cancel_give_shield_back(struct skua_task *task, struct sk_cancel_shield before);
 
 /* Any thread; s stays open. stop: pierce every shield. */
 void sk_cancel_scope(struct sk_scope *s, bool stop);

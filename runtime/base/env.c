@@ -419,6 +419,17 @@ int sk_env_load(struct sk_settings *out, const skua_config *cfg)
     return 0;
 }
 
+int sk_env_stack_bytes(size_t *out)
+{
+    const struct sk_env_row *row = &rows[SK_ENV_STACK_SIZE];
+    int64_t value = row->fallback;
+    int rc = from_environment(row, &value);
+    if (rc < 0)
+        return rc;
+    *out = (size_t)value;
+    return 0;
+}
+
 static void show_auto(const struct sk_settings *s, char *buf, size_t size)
 {
     char quota[24] = "none";

@@ -74,6 +74,14 @@ static inline uintptr_t sk_arch_sp(void)
     return sp;
 }
 
+/* What only this thread has while it lives: an identity, not to be looked into. */
+static inline void *sk_arch_thread(void)
+{
+    void *self;
+    __asm__ volatile("movq %%fs:0, %0" : "=r"(self));
+    return self;
+}
+
 /* The thread-local `sk_tls_worker`, read afresh at every call: compilers keep the address of a
  * thread-local in a register across a call that may move the coroutine to another thread, but they
  * may not reuse the result of a volatile asm. */
