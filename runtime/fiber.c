@@ -156,9 +156,10 @@ static inline void enter(struct sk_fiber_home *home, struct skua_fiber *to,
 static SK_ALWAYS_INLINE void *jump(struct sk_fiber_home *home, struct skua_fiber *from,
                                    struct skua_fiber *to)
 {
+    void *sp = to->sp;
     sk_san_here(&from->spot);
     sk_san_leave(&from->spot.fake, false, to->spot.low, to->spot.bytes, to->spot.fiber, home);
-    sk_switch(&from->sp, to->sp, (struct sk_worker *)(void *)home);
+    sk_switch(&from->sp, sp, (struct sk_worker *)(void *)home);
     sk_san_arrive(from->spot.fake, home);
     if (sk_unlikely(home->ended != NULL)) {
         sk_place_give_stack(home->ended->own);
@@ -182,8 +183,9 @@ static SK_SAN_NO_FRAME noreturn void fiber_main(struct sk_worker *carried)
     pass_children_on(self);
     home->ended = self;
     enter(home, parent, &here, result);
+    void *sp = parent->sp;
     sk_san_leave(NULL, true, parent->spot.low, parent->spot.bytes, parent->spot.fiber, home);
-    sk_switch_away(parent->sp, carried);
+    sk_switch_away(sp, carried);
 }
 
 static void check_owner(const char *call, const struct skua_fiber *f, const struct sk_place *here)

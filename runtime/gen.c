@@ -60,11 +60,11 @@ static inline void hand_over(void *to, const void *from, size_t bytes)
 static SK_ALWAYS_INLINE void change_sides(struct skua_gen *g)
 {
     struct sk_san_spot other = g->spot;
-    void *fake = NULL;
+    void *fake = NULL, *sp = g->sp;
     sk_san_here(&g->spot);
     sk_san_leave(&fake, false, other.low, other.bytes, other.fiber, g);
-    g->spot.fake = fake;
-    sk_switch(&g->sp, g->sp, (struct sk_worker *)(void *)g);
+    sk_san_keep(&g->spot, fake);
+    sk_switch(&g->sp, sp, (struct sk_worker *)(void *)g);
     sk_san_arrive(fake, g);
 }
 
@@ -79,8 +79,9 @@ static SK_SAN_NO_FRAME noreturn void gen_main(struct sk_worker *carried)
         sk_place_left_scope_open(task, "generator", g, "returned");
     g->code = result < 0 ? result : 0;
     g->state = ENDED;
+    void *sp = g->sp;
     sk_san_leave(NULL, true, g->spot.low, g->spot.bytes, g->spot.fiber, g);
-    sk_switch_away(g->sp, carried);
+    sk_switch_away(sp, carried);
 }
 
 static void give_stack(struct skua_gen *g)
