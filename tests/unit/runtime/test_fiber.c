@@ -268,7 +268,7 @@ RT_TEST(fiber, free_suspended)
 {
     enum { MANY = 3000 };
     unwound = 0;
-    for (int i = 0; i < MANY; i++) { /* more than there is address space for, were they kept */
+    for (int i = 0; i < MANY; i++) {
         skua_fiber *f = make(suspend, NULL);
         SKT_PTR_EQ(skua_fiber_switch(f, &a), &a);
         skua_fiber_free(f);
