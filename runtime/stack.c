@@ -141,7 +141,7 @@ static void prepare_once(void)
 static void untell(struct sk_stack *stack)
 {
     sk_san_fiber_free(stack->tsan_fiber);
-    sk_san_root(stack->slot, stack->slot_bytes, false);
+    sk_san_root(stack->low, stack->slot_bytes - PAGE_BYTES, false);
     sk_san_unpoison(stack->slot, stack->slot_bytes);
 }
 
@@ -297,7 +297,7 @@ static struct sk_stack *make_stack(char *slot, size_t slot_bytes, size_t promise
         .slab = slab,
         .tsan_fiber = sk_san_fiber_new(),
     };
-    sk_san_root(slot, slot_bytes, true);
+    sk_san_root(stack->low, slot_bytes - PAGE_BYTES, true); /* nobody may look at a guard */
     return stack;
 }
 
