@@ -37,8 +37,8 @@ struct skua_fiber {
 struct sk_fiber_home {
     void *runner; /* the owner, as struct sk_place knows it */
     struct skua_fiber *current;
-    struct skua_fiber *ended; /* was just left for good: its stack is to be given back; or NULL */
-    void *value;              /* under way to who is switched to */
+    struct skua_fiber *ended; /* the last that has */
+    void *result;             /* of that */
     struct skua_fiber root;
 };
 
@@ -144,48 +144,53 @@ void sk_fiber_end(struct sk_fiber_home *home)
 /* ---- switching ---- */
 
 static inline void enter(struct sk_fiber_home *home, struct skua_fiber *to,
-                         const struct sk_place *here, void *value)
+                         const struct sk_place *here)
 {
     *here->stack = to->stands;
     sk_place_note_scopes(&to->scopes, here->task);
     home->current = to;
-    home->value = value;
 }
 
-/* Until somebody switches back. */
-static SK_ALWAYS_INLINE void *jump(struct sk_fiber_home *home, struct skua_fiber *from,
-                                   struct skua_fiber *to)
+/* Until somebody switches back. Nothing is left to be done here then: so this is the last thing that a
+ * function calls, and becomes a jump. */
+static SK_ALWAYS_INLINE void *jump(struct skua_fiber *from, struct skua_fiber *to, void *value)
 {
     void *sp = to->sp;
     sk_san_here(&from->spot);
-    sk_san_leave(&from->spot.fake, false, to->spot.low, to->spot.bytes, to->spot.fiber, home);
-    sk_switch(&from->sp, sp, (struct sk_worker *)(void *)home);
-    sk_san_arrive(from->spot.fake, home);
-    if (sk_unlikely(home->ended != NULL)) {
-        sk_place_give_stack(home->ended->own);
-        home->ended->own = NULL;
-        home->ended = NULL;
-    }
-    return home->value;
+    sk_san_leave(&from->spot.fake, false, to->spot.low, to->spot.bytes, to->spot.fiber, to->home);
+    value = sk_arch_hand_over(&from->sp, sp, value);
+    sk_san_arrive(from->spot.fake, from->home);
+    return value;
 }
 
-/* Where every fiber begins and ends. What sk_switch carries is not a worker here. */
-static SK_SAN_NO_FRAME noreturn void fiber_main(struct sk_worker *carried)
+/* On the parent's stack, when a fiber has ended. */
+static void *bury(void *arg)
 {
-    struct sk_fiber_home *home = (struct sk_fiber_home *)(void *)carried;
+    struct sk_fiber_home *home = arg;
+    sk_san_catch_up(home);
+    sk_place_give_stack(home->ended->own);
+    home->ended->own = NULL;
+    return home->result;
+}
+
+/* Where every fiber begins and ends. */
+static SK_SAN_NO_FRAME noreturn void fiber_main(void *value, void *arg)
+{
+    struct sk_fiber_home *home = arg;
     sk_san_arrive(NULL, home);
     struct skua_fiber *self = home->current;
-    void *result = self->fn(home->value != NULL ? home->value : self->arg);
+    void *result = self->fn(value != NULL ? value : self->arg);
     struct sk_place here = sk_place_here();
     if (sk_place_has_opened(&self->scopes, here.task))
         sk_place_left_scope_open(here.task, "fiber", self, "returned");
     struct skua_fiber *parent = self->parent;
     pass_children_on(self);
     home->ended = self;
-    enter(home, parent, &here, result);
+    home->result = result;
+    enter(home, parent, &here);
     void *sp = parent->sp;
     sk_san_leave(NULL, true, parent->spot.low, parent->spot.bytes, parent->spot.fiber, home);
-    sk_switch_away(sp, carried);
+    sk_arch_hand_last(sp, bury, home);
 }
 
 static void check_owner(const char *call, const struct skua_fiber *f, const struct sk_place *here)
@@ -211,8 +216,8 @@ void *skua_fiber_switch(skua_fiber *to, void *value)
     if (from->parent != NULL && sk_place_has_opened(&from->scopes, here.task))
         sk_place_left_scope_open(here.task, "fiber", from, "switched away");
     from->stands = *here.stack;
-    enter(home, to, &here, value);
-    return jump(home, from, to);
+    enter(home, to, &here);
+    return jump(from, to, value);
 }
 
 /* ---- the other calls ---- */
@@ -225,7 +230,7 @@ static struct skua_fiber *make_fiber(struct sk_fiber_home *home, size_t stack_si
         sk_mem_free(f);
         return NULL;
     }
-    f->sp = sk_arch_prepare(f->own->top, fiber_main);
+    f->sp = sk_arch_prepare_body(f->own->top, fiber_main, home);
     f->stands = f->own;
     f->home = home;
     f->parent = home->current;

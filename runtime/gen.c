@@ -32,7 +32,7 @@ struct skua_gen {
     size_t in_bytes;
     struct sk_place_scopes scopes; /* when the body was entered last */
     enum gen_state state;
-    int code; /* what the pending yield returns; once it has ended: its result */
+    int code; /* once it has ended: its result */
     bool unwinding;
     int (*fn)(struct skua_gen *, void *);
     void *arg;
@@ -56,22 +56,42 @@ static inline void hand_over(void *to, const void *from, size_t bytes)
 
 /* ---- switching ---- */
 
-/* To the other side, until it comes back. */
-static SK_ALWAYS_INLINE void change_sides(struct skua_gen *g)
+/* To the other side, where the pending call returns code, until it comes back: then returns what it
+ * has said in turn. Nothing is left to be done here when it does, for whoever comes has done it: so
+ * this is the last thing that a function calls, and becomes a jump. */
+static SK_ALWAYS_INLINE int change_sides(struct skua_gen *g, int code)
 {
     struct sk_san_spot other = g->spot;
     void *fake = NULL, *sp = g->sp;
     sk_san_here(&g->spot);
     sk_san_leave(&fake, false, other.low, other.bytes, other.fiber, g);
     sk_san_keep(&g->spot, fake);
-    sk_switch(&g->sp, sp, (struct sk_worker *)(void *)g);
+    code = sk_arch_hand_code(&g->sp, sp, code);
     sk_san_arrive(fake, g);
+    return code;
 }
 
-/* Where every body begins and ends. What sk_switch carries is not a worker here. */
-static SK_SAN_NO_FRAME noreturn void gen_main(struct sk_worker *carried)
+static void give_stack(struct skua_gen *g)
 {
-    struct skua_gen *g = (struct skua_gen *)(void *)carried;
+    sk_place_give_stack(g->stack);
+    g->stack = NULL;
+}
+
+/* On the caller's stack, when the body has ended. */
+static void *end(void *arg)
+{
+    struct skua_gen *g = arg;
+    sk_san_catch_up(g);
+    *sk_place_here().stack = g->below;
+    give_stack(g);
+    return (void *)(intptr_t)g->code;
+}
+
+/* Where every body begins and ends. */
+static SK_SAN_NO_FRAME noreturn void gen_main(void *code, void *arg)
+{
+    struct skua_gen *g = arg;
+    (void)code;
     sk_san_arrive(NULL, g);
     int result = g->fn(g, g->arg);
     struct skua_task *task = sk_current_task();
@@ -81,17 +101,11 @@ static SK_SAN_NO_FRAME noreturn void gen_main(struct sk_worker *carried)
     g->state = ENDED;
     void *sp = g->sp;
     sk_san_leave(NULL, true, g->spot.low, g->spot.bytes, g->spot.fiber, g);
-    sk_switch_away(sp, carried);
+    sk_arch_hand_last(sp, end, g);
 }
 
-static void give_stack(struct skua_gen *g)
-{
-    sk_place_give_stack(g->stack);
-    g->stack = NULL;
-}
-
-/* Runs the body until it yields or ends. */
-static inline int resume(struct skua_gen *g, void *out)
+/* Runs the body until it yields or ends; its pending yield returns code. */
+static SK_ALWAYS_INLINE int resume(struct skua_gen *g, int code, void *out)
 {
     struct sk_place here = sk_place_here();
     g->runner = here.runner;
@@ -100,12 +114,7 @@ static inline int resume(struct skua_gen *g, void *out)
     g->state = RUNNING;
     g->below = *here.stack;
     *here.stack = g->stack;
-    change_sides(g);
-    *here.stack = g->below;
-    if (sk_likely(g->state == SUSPENDED))
-        return 1;
-    give_stack(g);
-    return g->code;
+    return change_sides(g, code);
 }
 
 struct sk_stack *sk_gen_forsake(struct skua_gen *g)
@@ -135,7 +144,6 @@ int skua_gen_new(skua_gen **out, int (*fn)(skua_gen *, void *), void *arg, size_
         return -ENOMEM;
     }
     *g = (struct skua_gen){
-        .sp = sk_arch_prepare(stack->top, gen_main),
         .stack = stack,
         .out_bytes = out_size,
         .in_bytes = in_size,
@@ -146,6 +154,7 @@ int skua_gen_new(skua_gen **out, int (*fn)(skua_gen *, void *), void *arg, size_
                  .bytes = (size_t)(stack->top - stack->low),
                  .fiber = stack->tsan_fiber},
     };
+    g->sp = sk_arch_prepare_body(stack->top, gen_main, g);
     stack->gen = g;
     *out = g;
     return 0;
@@ -157,11 +166,9 @@ int skua_gen_next(skua_gen *g, const void *send, void *out)
         return -EINVAL;
     if (sk_unlikely(g->state == ENDED))
         return g->code;
-    if (sk_likely(g->state == SUSPENDED)) {
+    if (sk_likely(g->state == SUSPENDED))
         hand_over(g->in, send, g->in_bytes);
-        g->code = 0;
-    }
-    return resume(g, out);
+    return resume(g, 0, out);
 }
 
 int skua_gen_throw(skua_gen *g, int err, void *out)
@@ -170,10 +177,10 @@ int skua_gen_throw(skua_gen *g, int err, void *out)
         return -EINVAL;
     if (g->state == ENDED)
         return g->code;
-    g->code = err;
     if (g->state == SUSPENDED)
-        return resume(g, out);
+        return resume(g, err, out);
     g->state = ENDED;
+    g->code = err;
     give_stack(g);
     return err;
 }
@@ -200,8 +207,8 @@ int skua_gen_yield(skua_gen *g, const void *out, void *in)
     hand_over(g->out, out, g->out_bytes);
     g->in = in;
     g->state = SUSPENDED;
-    change_sides(g);
-    return g->code;
+    *here.stack = g->below;
+    return change_sides(g, 1);
 }
 
 /* The pending yield fails, and every further one: so the body ends. */
@@ -212,8 +219,7 @@ static void unwind(struct skua_gen *g)
     if (task != NULL)
         before = sk_cancel_hold_shield(task);
     g->unwinding = true;
-    g->code = -ECANCELED;
-    (void)resume(g, NULL);
+    (void)resume(g, -ECANCELED, NULL);
     if (task != NULL)
         sk_cancel_give_shield_back(task, before);
 }

@@ -18,11 +18,12 @@ bool sk_place_is_callback(void)
 
 /* Not inlined, and not without an effect in the compiler's eyes: else it might keep the address of a
  * thread-local across a switch. A callback is another runner than the thread that it interrupts. */
-__attribute__((noinline)) struct sk_place sk_place_of_thread(void)
+__attribute__((noinline)) struct sk_place_thread sk_place_of_thread(void)
 {
     __asm__ volatile("" : : : "memory");
     char *thread = sk_arch_thread();
-    return (struct sk_place){.runner = thread + sk_place_is_callback(), .stack = &thread_stack};
+    return (struct sk_place_thread){.runner = thread + sk_place_is_callback(),
+                                    .stack = &thread_stack};
 }
 
 int sk_place_take_stack(struct sk_stack **out, size_t promised_bytes)

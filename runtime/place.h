@@ -29,16 +29,22 @@ struct sk_place_scopes {
     int16_t depth;
 };
 
-/* The place of who is no coroutine. */
-struct sk_place sk_place_of_thread(void);
+/* The place of who is no coroutine: two words, which are returned in registers. */
+struct sk_place_thread {
+    void *runner;
+    struct sk_stack **stack;
+};
+struct sk_place_thread sk_place_of_thread(void);
 /* Whether the caller was called back by skua_on_done or a timer, and is nobody. */
 bool sk_place_is_callback(void);
 
 static inline struct sk_place sk_place_here(void)
 {
     struct sk_worker *w = sk_current_worker();
-    if (sk_unlikely(w == NULL || w->current == NULL))
-        return sk_place_of_thread();
+    if (sk_unlikely(w == NULL || w->current == NULL)) {
+        struct sk_place_thread thread = sk_place_of_thread();
+        return (struct sk_place){.runner = thread.runner, .stack = thread.stack};
+    }
     struct skua_task *task = w->current;
     return (struct sk_place){.runner = task, .task = task, .stack = &task->stack};
 }
