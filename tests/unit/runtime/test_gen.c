@@ -562,6 +562,34 @@ RT_TEST(gen, many)
     }
 }
 
+static int where(skua_gen *g, void *arg)
+{
+    void *frame = __builtin_frame_address(0);
+    int rc = skua_gen_yield(g, &frame, NULL);
+    return rc < 0 ? rc : arg != NULL;
+}
+
+/* Goal: the stack of one that has ended, by itself or by an error before it began, goes back at once,
+ * before it is freed: the next one gets it. */
+RT_TEST(gen, stack_goes_back)
+{
+    skua_gen *first = make(where, NULL, sizeof(void *), 0), *second;
+    void *frame, *again = NULL;
+    SKT_EQ(skua_gen_next(first, NULL, &frame), 1);
+    SKT_EQ(skua_gen_next(first, NULL, NULL), 0);
+    second = make(where, NULL, sizeof(void *), 0);
+    SKT_EQ(skua_gen_throw(second, -EIO, NULL), -EIO);
+    for (int i = 0; i < 3; i++) {
+        skua_gen *third = make(where, NULL, sizeof(void *), 0);
+        SKT_EQ(skua_gen_next(third, NULL, &again), 1);
+        SKT_PTR_EQ(again, frame);
+        skua_gen_free(third);
+        skua_gen_free(make(where, NULL, sizeof(void *), 0));
+    }
+    skua_gen_free(second);
+    skua_gen_free(first);
+}
+
 /* ---- it runs as its caller ---- */
 
 static skua_local key;

@@ -343,6 +343,49 @@ RT_THREAD_TEST(plain, around_runtimes)
     skua_fiber_free(f);
 }
 
+static void use_in_callback(skua_task *task, void *g)
+{
+    int freed = 0;
+    skua_fiber *f = NULL;
+    (void)task;
+    skua_gen *mine = make(count, &freed);
+    check_next(mine, 1);
+    SKT_EQ(skua_gen_yield(g, NULL, NULL), -EINVAL);
+    SKT_EQ(skua_fiber_new(&f, bounce, NULL, 0), -EPERM);
+    SKT_NULL(skua_fiber_self());
+    skua_gen_free(mine);
+    SKT_EQ(freed, 1);
+}
+
+static int be_called_back(skua_gen *g, void *task)
+{
+    SKT_EQ(skua_on_done(task, use_in_callback, g), 0);
+    return skua_gen_yield(g, NULL, NULL);
+}
+
+static int spawn_and_keep(void *out)
+{
+    skua_scope s;
+    struct rt_body body = {rt_pause};
+    SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
+    SKT_EQ(skua_spawn_opts(&s, rt_call_body, &body, NULL, out), 0);
+    return skua_scope_close(&s, SKUA_NEVER);
+}
+
+/* Goal: what is called back in the body, in a thread, is not the body. */
+RT_THREAD_TEST(plain, called_back)
+{
+    skua_task *task = NULL;
+    rt_start(workers);
+    SKT_EQ(skua_call(spawn_and_keep, &task, SKUA_NEVER), 0);
+    skua_gen *g = make(be_called_back, task);
+    SKT_EQ(skua_gen_next(g, NULL, NULL), 1);
+    SKT_EQ(skua_gen_next(g, NULL, NULL), 0);
+    skua_gen_free(g);
+    skua_task_unref(task);
+    SKT_EQ(skua_stop(SKUA_NEVER), 0);
+}
+
 static _Atomic(bool) x_over;
 
 static void *use_until_over(void *arg)
