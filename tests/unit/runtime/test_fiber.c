@@ -204,9 +204,10 @@ RT_TEST(fiber, nearest_live_parent)
     SKT_PTR_EQ(skua_fiber_switch(maker, &b), &b); /* maker ends first */
     SKT_PTR_EQ(skua_fiber_switch(maker, &a), &a);
     SKT_PTR_EQ(skua_fiber_switch(inner, &a), &a); /* its parent is now here */
-    skua_fiber_free(maker);
-    SKT_PTR_EQ(skua_fiber_switch(inner, &c), &c);
+    SKT_PTR_EQ(skua_fiber_switch(inner, &c), &c); /* it ends, and so comes here */
     SKT_PTR_EQ(skua_fiber_switch(inner, &b), &b);
+    skua_fiber_free(maker);
+    SKT_PTR_EQ(skua_fiber_switch(inner, &a), &a);
     skua_fiber_free(inner);
 
     maker = make(make_inner, NULL);

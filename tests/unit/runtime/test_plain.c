@@ -156,6 +156,33 @@ SKT_TEST(plain, threads)
     }
 }
 
+static void *say_where(void *arg)
+{
+    (void)arg;
+    return skua_fiber_switch(skua_fiber_parent(), __builtin_frame_address(0));
+}
+
+static void *leave_one(void *arg)
+{
+    skua_fiber *f = NULL;
+    SKT_EQ(skua_fiber_new(&f, say_where, NULL, 0), 0);
+    *(void **)arg = skua_fiber_switch(f, NULL);
+    return NULL;
+}
+
+/* Goal: their stacks go back then: the next fiber gets it. */
+SKT_TEST(plain, thread_ends)
+{
+    void *left = NULL;
+    rt_thread_join(rt_thread(leave_one, &left));
+    for (int i = 0; i < 3; i++) {
+        skua_fiber *f = NULL;
+        SKT_EQ(skua_fiber_new(&f, say_where, NULL, 0), 0);
+        SKT_PTR_EQ(skua_fiber_switch(f, NULL), left);
+        skua_fiber_free(f);
+    }
+}
+
 static void *next_elsewhere(void *g)
 {
     check_next(g, 2);
@@ -410,12 +437,19 @@ SKT_TEST(plain, beside_starts_and_stops)
     rt_thread_join(two);
 }
 
+static void *make_until_over(void *arg)
+{
+    while (!atomic_load(&x_over))
+        skua_gen_free(make(count, NULL));
+    return arg;
+}
+
 /* Goal: forks beside threads that take and give stacks find the cache at rest. */
 SKT_TEST(plain, forks_beside_threads)
 {
     atomic_store(&x_over, false);
-    pthread_t one = rt_thread(use_until_over, NULL);
-    for (uint64_t n = skt_scaled(200); n > 0; n--) {
+    pthread_t one = rt_thread(make_until_over, NULL);
+    for (uint64_t n = skt_scaled(400); n > 0; n--) {
         int status = 0;
         pid_t pid = fork();
         SKT_GE(pid, 0);
