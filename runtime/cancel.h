@@ -64,6 +64,20 @@ static inline skua_time sk_cancel_deadline(const struct skua_task *task)
     return sk_likely(!s->barrier) ? s->deadline : sk_cancel_deadline_slow(task);
 }
 
+/* The task itself. Nothing bounds its waits: it is linked, sees no deadline of a scope, and no
+ * cancellation has come. False: perhaps something does. */
+static inline bool sk_cancel_is_far(const struct skua_task *task)
+{
+    const struct sk_scope *s = task->scopes;
+    if ((task->flags & SK_TASK_LINKED) == 0 || sk_load_relaxed(&task->x_cancel) != 0 ||
+        sk_load_relaxed(&task->x_shield) != SK_TASK_UNSHIELDED)
+        return false;
+    if (s == NULL)
+        return sk_load_relaxed(&task->x_scope)->deadline == SKUA_NEVER;
+    return (sk_load_acquire(&s->x_flags) & SK_SCOPE_LINKED) != 0 && !s->barrier &&
+           s->deadline == SKUA_NEVER;
+}
+
 /* The task itself. Between the two nothing but stop reaches it, whatever shields are set and taken
  * down meanwhile: neither from outside nor from the scopes that it has open. Nestable. */
 struct sk_cancel_shield {

@@ -5,6 +5,7 @@
 #include "arch.h"
 #include "runtime/base/log.h"
 #include "runtime/local.h"
+#include "runtime/sched.h"
 #include "runtime/stack.h"
 #include "runtime/wait.h"
 
@@ -45,7 +46,7 @@ void sk_place_give_stack(struct sk_stack *stack)
 {
     struct sk_worker *w = sk_current_worker();
     if (w != NULL)
-        sk_stack_give(&w->stacks, stack);
+        sk_sched_give_stack(w, stack);
     else
         sk_stack_give_shared(stack);
 }

@@ -76,7 +76,7 @@ void sk_sched_publish_special(struct sk_worker *w, struct skua_task *left)
 
 /* ---- ready ---- */
 
-static void ready_in_slot(struct sk_worker *w, struct skua_task *task)
+static __attribute__((noinline)) void ready_in_slot(struct sk_worker *w, struct skua_task *task)
 {
     struct skua_task *displaced = sk_slot_swap(&w->slot, task);
     if (displaced != NULL) {
@@ -114,23 +114,25 @@ void sk_sched_submit(struct skua_task *task)
     sk_current_release();
 }
 
+/* A plain thread's proxy; by a plain thread, or in a callback; of a task that may not run here. */
+static __attribute__((noinline)) void ready_specially(struct sk_worker *w, struct skua_task *task)
+{
+    if ((task->flags & SK_TASK_PROXY) != 0)
+        sk_wait_wake_proxy(task);
+    else if (w == NULL)
+        sk_sched_submit(task);
+    else if (!push_special(w, task))
+        sk_sched_push(w, &w->woken, task);
+}
+
 void sk_ready(struct skua_task *task)
 {
     struct sk_worker *w = sk_current_worker();
-    if (sk_unlikely((task->flags & SK_TASK_PROXY) != 0)) {
-        sk_wait_wake_proxy(task);
-        return;
-    }
-    if (sk_unlikely(w == NULL)) {
-        sk_sched_submit(task);
-        return;
-    }
-    if (push_special(w, task))
-        return;
-    if (w->current != NULL)
+    if (sk_unlikely(w == NULL || w->current == NULL || w->chaos_migrate || task->affinity != 0 ||
+                    (task->flags & SK_TASK_PROXY) != 0))
+        ready_specially(w, task);
+    else if (!sk_slot_try_fill(&w->slot, task))
         ready_in_slot(w, task);
-    else
-        sk_sched_push(w, &w->woken, task);
 }
 
 /* ---- choosing ---- */
@@ -149,39 +151,50 @@ struct skua_task *sk_sched_turn(struct sk_worker *w, uint64_t turn)
     return task != NULL ? task : sk_deque_pop(&w->queue);
 }
 
-/* Where task goes on; NULL: it has not started and there is no stack for it. */
-static void *context_of(struct sk_worker *w, struct skua_task *task)
+/* False: it has not begun and there is no stack for it. */
+static bool has_context(struct sk_worker *w, struct skua_task *task)
 {
-    if (sk_unlikely(sk_load_relaxed(&task->x_state) == SK_TASK_NEW)) {
-        if (!sk_task_place(w, task))
-            return NULL;
-    }
-    return task->sp;
+    return sk_likely(sk_load_relaxed(&task->x_state) != SK_TASK_NEW) || sk_task_place(w, task);
 }
 
 /* ---- switching ---- */
 
-/* Who runs after this: next, or another one if there is no stack for it, or the worker's own
- * context. Returns where it goes on; *fake is what a sanitizer wants back when the caller is
- * resumed. */
+/* next, which has a stack, runs after this. Returns where it goes on; *fake is what a sanitizer wants
+ * back when the caller is resumed. */
+static SK_ALWAYS_INLINE void *enter(struct sk_worker *w, struct skua_task *next, void **fake,
+                                    bool dying)
+{
+    w->current = next;
+    sk_san_leave(fake, dying, next->stack->low, (size_t)(next->stack->top - next->stack->low),
+                 next->stack->tsan_fiber, w);
+    return next->sp;
+}
+
+/* The same for next, or another one if there is no stack for it, or the worker's own context. */
 static SK_ALWAYS_INLINE void *enter_next(struct sk_worker *w, struct skua_task *next, void **fake,
                                          bool dying)
 {
-    void *to = NULL;
-    while (next != NULL && (to = context_of(w, next)) == NULL)
+    while (next != NULL && !has_context(w, next))
         next = sk_sched_next(w);
-    w->current = next;
-    if (next != NULL) {
-        sk_san_leave(fake, dying, next->stack->low, (size_t)(next->stack->top - next->stack->low),
-                     next->stack->tsan_fiber, w);
-        return to;
-    }
+    if (next != NULL)
+        return enter(w, next, fake, dying);
+    w->current = NULL;
     sk_san_leave(fake, dying, w->thread_low, w->thread_bytes, w->tsan_fiber, w);
     return w->sp;
 }
 
-/* Leaves the caller, whose context goes to *save, for next or for the worker's own context. Returns
- * when it is resumed. */
+/* Leaves the caller, whose context goes to *save, for next, which has begun. Returns when it is
+ * resumed. */
+static SK_ALWAYS_INLINE void jump_to_begun(struct sk_worker *w, void **save, struct skua_task *next)
+{
+    void *fake = NULL;
+    void *to = enter(w, next, &fake, false);
+    w = sk_switch(save, to, w);
+    sk_san_arrive(fake, w);
+    sk_sched_arrive(w);
+}
+
+/* The same for next, whoever that is, or the worker's own context. */
 static SK_ALWAYS_INLINE void jump(struct sk_worker *w, void **save, struct skua_task *next)
 {
     void *fake = NULL;
@@ -191,17 +204,42 @@ static SK_ALWAYS_INLINE void jump(struct sk_worker *w, void **save, struct skua_
     sk_sched_arrive(w);
 }
 
+/* Leaves the caller for who comes next, whoever that is. */
+static __attribute__((noinline)) void park_for_any(struct sk_worker *w)
+{
+    struct skua_task *self = w->current;
+    if (sk_unlikely(w->chaos_migrate))
+        self->stack->worker = w->index;
+    struct skua_task *next = sk_sched_next(w);
+    if (sk_likely(next != self))
+        jump(w, &self->sp, next);
+}
+
+/* Who has woken another and waits for the answer goes straight to that one: a handful of moves, with
+ * nothing to be kept over the switch but the caller's own registers. */
 void sk_park(void (*commit)(struct skua_task *task, void *arg), void *arg)
 {
     struct sk_worker *w = sk_current_worker();
-    struct skua_task *self = w->current;
     sk_count(w->counts.x_parks);
-    if (sk_unlikely(w->chaos_migrate))
-        self->stack->worker = w->index;
-    w->left = self;
+    w->left = w->current;
     w->left_commit = commit;
     w->left_arg = arg;
-    jump(w, &self->sp, sk_sched_next(w));
+    struct skua_task *next = sk_sched_take_quickly(w);
+    if (sk_likely(next != NULL))
+        jump_to_begun(w, &w->current->sp, next);
+    else
+        park_for_any(w);
+}
+
+void sk_park_committed(void)
+{
+    struct sk_worker *w = sk_current_worker();
+    sk_count(w->counts.x_parks);
+    struct skua_task *next = sk_sched_take_quickly(w);
+    if (sk_unlikely(next == NULL))
+        park_for_any(w);
+    else if (sk_likely(next != w->current))
+        jump_to_begun(w, &w->current->sp, next);
 }
 
 static void commit_woken(struct skua_task *task, void *arg)
@@ -253,21 +291,25 @@ void sk_sched_spend_slow(struct sk_worker *w)
 
 void sk_sched_dispatch(struct sk_worker *w, struct skua_task *task)
 {
-    if (context_of(w, task) == NULL)
+    if (!has_context(w, task))
         return; /* it waits for a stack */
     jump(w, &w->sp, task);
     w->current = NULL;
+}
+
+void sk_sched_give_stack(struct sk_worker *w, struct sk_stack *stack)
+{
+    sk_stack_give(&w->stacks, stack);
+    struct skua_task *starved = sk_inject_pop(&sk_runtime.starved);
+    if (sk_unlikely(starved != NULL))
+        sk_sched_submit(starved);
 }
 
 /* On the stack that was switched to. */
 static void commit_give_stack(struct skua_task *task, void *arg)
 {
     (void)task;
-    struct sk_worker *w = sk_current_worker();
-    sk_stack_give(&w->stacks, arg);
-    struct skua_task *starved = sk_inject_pop(&sk_runtime.starved);
-    if (sk_unlikely(starved != NULL))
-        sk_sched_submit(starved);
+    sk_sched_give_stack(sk_current_worker(), arg);
 }
 
 SK_SAN_NO_FRAME noreturn void sk_sched_leave(struct sk_worker *w, struct skua_task *next,

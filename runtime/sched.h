@@ -22,6 +22,10 @@ struct skua_task;
  * stands on its stack. Returns when it was readied, perhaps on another worker. */
 void sk_park(void (*commit)(struct skua_task *task, void *arg), void *arg);
 
+/* The same for a task that is published already, of the only worker: nobody else could run it. It may
+ * have been readied meanwhile, and then goes on. */
+void sk_park_committed(void);
+
 /* Any thread. Makes a task that is parked runnable, or wakes the plain thread behind a proxy. The
  * caller has won the right to (runtime/wait.h). */
 void sk_ready(struct skua_task *task);
@@ -57,6 +61,8 @@ static inline void sk_sched_spend(void)
 struct skua_task *sk_find_work(struct sk_worker *w);
 /* Worker's context. Runs task until the worker's context is switched to again. */
 void sk_sched_dispatch(struct sk_worker *w, struct skua_task *task);
+/* Owner only. A stack on which nobody stands goes back; who waits for one is tried again. */
+void sk_sched_give_stack(struct sk_worker *w, struct sk_stack *stack);
 /* Owner only, from a coroutine that has ended: leaves its stack, which then goes back. */
 noreturn void sk_sched_leave(struct sk_worker *w, struct skua_task *next, struct sk_stack *stack);
 /* Owner only. Moves a share of the global queue to the worker's own. */
@@ -102,6 +108,23 @@ static inline struct skua_task *sk_sched_take_slot(struct sk_worker *w)
     w->slot_run = 0;
     sk_sched_push(w, &w->woken, task);
     return NULL;
+}
+
+/* Owner only. What the running coroutine has woken, where nothing else is to be looked at: no other
+ * worker, no turn of the clock, the batch and the run of the slot not spent. It has begun. NULL: look
+ * properly. */
+static SK_ALWAYS_INLINE struct skua_task *sk_sched_take_quickly(struct sk_worker *w)
+{
+    uint64_t turn = sk_load_relaxed(&w->counts.x_dispatches) + 1;
+    struct skua_task *task = sk_slot_peek(&w->slot);
+    if (!w->slot.alone || task == NULL || w->budget <= 0 || turn % SK_SCHED_CLOCK_TURN == 0 ||
+        w->slot_run >= SK_SCHED_SLOT_RUN_MAX)
+        return NULL;
+    w->budget--;
+    w->slot_run++;
+    (void)sk_slot_swap(&w->slot, NULL);
+    sk_store_relaxed(&w->counts.x_dispatches, turn);
+    return task;
 }
 
 /* Owner only. The next task of the worker's own queues. NULL: none, or the batch is spent. */

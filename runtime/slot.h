@@ -38,6 +38,7 @@ struct sk_slot {
     _Atomic(struct skua_task *) x_task;
     _Atomic(uint32_t) x_state;
     _Atomic(bool) x_busy;
+    bool alone; /* there is one worker: nobody else ever looks */
 };
 
 /* Any thread. What is in it at this moment, to look at only. */
@@ -63,6 +64,11 @@ static inline void sk_slot_close(struct sk_slot *slot)
 /* Owner only. Puts task (NULL: nothing) in; returns what was there. */
 static inline struct skua_task *sk_slot_swap(struct sk_slot *slot, struct skua_task *task)
 {
+    if (slot->alone) {
+        struct skua_task *only = sk_slot_peek(slot);
+        sk_store_relaxed(&slot->x_task, task);
+        return only;
+    }
     sk_store_relaxed(&slot->x_busy, true); /* SL1 */
     sk_idle_light_barrier();
     if (sk_unlikely(sk_load_acquire(&slot->x_state) != SK_SLOT_CLOSED)) /* SL2, SL7 */
@@ -71,6 +77,15 @@ static inline struct skua_task *sk_slot_swap(struct sk_slot *slot, struct skua_t
     sk_store_release(&slot->x_task, task); /* SL5 */
     sk_store_release(&slot->x_busy, false);
     return before;
+}
+
+/* Owner only. False: something is in it, or others may look; nothing was done. */
+static inline bool sk_slot_try_fill(struct sk_slot *slot, struct skua_task *task)
+{
+    if (!slot->alone || sk_slot_peek(slot) != NULL)
+        return false;
+    sk_store_relaxed(&slot->x_task, task);
+    return true;
 }
 
 /* The monitor only. Lets thieves take what is in it, unless the owner comes first. */

@@ -79,6 +79,25 @@ static inline void sk_solo_leave(void)
     sk_store_release(&sk_solo.x_busy, false); /* SO9 */
 }
 
+/* Any thread. Enters a section if it may: what follows then calls the `_in` forms, and
+ * sk_solo_leave. */
+static inline bool sk_solo_try_enter(void)
+{
+    return sk_likely(sk_current_worker() != NULL) && sk_solo_enter();
+}
+
+/* In a section. Compare and swap. */
+static inline bool sk_solo_cas_in(_Atomic(uint64_t) *word, uint64_t *expected, uint64_t value)
+{
+    uint64_t is = sk_load_acquire(word);
+    bool same = is == *expected;
+    if (sk_likely(same))
+        sk_store_release(word, value);
+    else
+        *expected = is;
+    return same;
+}
+
 /* Any thread. Compare and swap, acquire and release. */
 static inline bool sk_solo_cas(_Atomic(uint64_t) *word, uint64_t *expected, uint64_t value)
 {
@@ -86,12 +105,7 @@ static inline bool sk_solo_cas(_Atomic(uint64_t) *word, uint64_t *expected, uint
         return sk_solo_cas_as_stranger(word, expected, value);
     if (!sk_solo_enter())
         return sk_cas_seq_cst(word, expected, value);
-    uint64_t is = sk_load_acquire(word);
-    bool same = is == *expected;
-    if (sk_likely(same))
-        sk_store_release(word, value);
-    else
-        *expected = is;
+    bool same = sk_solo_cas_in(word, expected, value);
     sk_solo_leave();
     return same;
 }

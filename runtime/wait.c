@@ -13,11 +13,11 @@
 #include "runtime/solo.h"
 #include "runtime/worker.h"
 
-static int code_of(uint64_t word)
+int sk_wait_code(uint64_t word)
 {
-    if (sk_likely((word & SK_WAIT_REASON_MASK) == SK_WAIT_WOKEN))
-        return 0;
     switch (word & SK_WAIT_REASON_MASK) {
+    case SK_WAIT_WOKEN:
+        return 0;
     case SK_WAIT_TIMEDOUT:
         return -ETIMEDOUT;
     case SK_WAIT_SHUTDOWN:
@@ -60,17 +60,6 @@ bool sk_wait_is_forbidden(void)
 
 /* ---- the waiter ---- */
 
-static uint64_t next_ticket(const struct skua_task *task, unsigned flags)
-{
-    uint64_t epoch = (sk_load_relaxed(&task->x_wait) >> SK_WAIT_EPOCH_SHIFT) + 1;
-    return epoch << SK_WAIT_EPOCH_SHIFT | flags | SK_WAIT_REGISTERING;
-}
-
-static uint64_t waiting(uint64_t ticket)
-{
-    return (ticket & ~(uint64_t)SK_WAIT_STATE_MASK) | SK_WAIT_WAITING;
-}
-
 /* The wait is not to be, for reason rc. An operation that was claimed meanwhile goes on all the
  * same: its mail is under way, and ends it. */
 static int withdraw(struct sk_wait *w, int rc)
@@ -81,8 +70,8 @@ static int withdraw(struct sk_wait *w, int rc)
 /* Whether a deadline has passed is asked of the time at which the worker last served timers, which
  * costs no look at the clock: one that has passed since then is found by the timer, at the next
  * turn. */
-static SK_ALWAYS_INLINE int begin_as_coroutine(struct sk_wait *w, const struct sk_worker *worker,
-                                               skua_time dl, unsigned flags)
+static int begin_as_coroutine(struct sk_wait *w, const struct sk_worker *worker, skua_time dl,
+                              unsigned flags)
 {
     struct skua_task *task = worker->current;
     w->task = task;
@@ -93,7 +82,7 @@ static SK_ALWAYS_INLINE int begin_as_coroutine(struct sk_wait *w, const struct s
         if (seen < dl)
             w->deadline = seen;
     }
-    w->ticket = next_ticket(task, flags);
+    w->ticket = sk_wait_next_ticket(task, flags);
     sk_store_release(&task->x_wait, w->ticket);
     int rc = 0;
     if ((flags & SK_WAIT_NOCANCEL) == 0 && sk_unlikely(sk_load_acquire(&task->x_cancel) != 0) &&
@@ -119,7 +108,7 @@ static int begin_as_thread(struct sk_wait *w, skua_time dl, unsigned flags)
     if (w->task == NULL)
         return -ENOMEM;
     sk_store_relaxed(&w->task->x_refs, 0u);
-    w->ticket = next_ticket(w->task, flags | SK_WAIT_THREAD);
+    w->ticket = sk_wait_next_ticket(w->task, flags | SK_WAIT_THREAD);
     (void)sk_xchg_seq_cst(&w->task->x_wait, w->ticket); /* WT3 */
     /* Stop sets its state, then ends the waits of all proxies: one of the two is seen. */
     if ((flags & SK_WAIT_NOCANCEL) == 0)
@@ -127,9 +116,9 @@ static int begin_as_thread(struct sk_wait *w, skua_time dl, unsigned flags)
     return rc != 0 ? withdraw(w, rc) : 0;
 }
 
-static __attribute__((noinline)) int begin_fully(struct sk_wait *w, struct sk_worker *worker,
-                                                 skua_time dl, unsigned flags)
+int sk_wait_begin_fully(struct sk_wait *w, skua_time dl, unsigned flags)
 {
+    struct sk_worker *worker = sk_current_worker();
     int rc = sk_clock_check_deadline(dl);
     if (rc < 0)
         return rc;
@@ -139,14 +128,6 @@ static __attribute__((noinline)) int begin_fully(struct sk_wait *w, struct sk_wo
         return -EAGAIN;
     return worker == NULL ? begin_as_thread(w, dl, flags)
                           : begin_as_coroutine(w, worker, dl, flags);
-}
-
-int sk_wait_begin(struct sk_wait *w, skua_time dl, unsigned flags)
-{
-    struct sk_worker *worker = sk_current_worker();
-    if (sk_likely(dl == SKUA_NEVER && worker != NULL && worker->current != NULL))
-        return begin_as_coroutine(w, worker, dl, flags);
-    return begin_fully(w, worker, dl, flags);
 }
 
 /* The commit finds, in word, that the wait was claimed while it registered. An operation is readied
@@ -178,7 +159,7 @@ static __attribute__((noinline)) void look_again(struct skua_task *task, uint64_
 {
     uint8_t looked = 0, bits;
     while ((bits = sk_load_seq_cst(&task->x_cancel)) != looked) { /* WT4 */
-        uint64_t word = waiting(ticket);
+        uint64_t word = sk_wait_waiting(ticket);
         if (!sk_wait_swap(task, &word, ticket))
             return;
         looked = bits;
@@ -187,7 +168,7 @@ static __attribute__((noinline)) void look_again(struct skua_task *task, uint64_
             return;
         }
         word = ticket;
-        if (!sk_wait_swap(task, &word, waiting(ticket))) { /* WT3 */
+        if (!sk_wait_swap(task, &word, sk_wait_waiting(ticket))) { /* WT3 */
             finish_claimed(task, word);
             return;
         }
@@ -196,11 +177,11 @@ static __attribute__((noinline)) void look_again(struct skua_task *task, uint64_
 
 /* After the switch away from the waiter's stack. Once it is WAITING the task may go on, and even end:
  * its record is only looked at. */
-static void commit_wait(struct skua_task *task, void *arg)
+void sk_wait_commit(struct skua_task *task, void *arg)
 {
     uint64_t ticket = (uint64_t)(uintptr_t)arg;
     uint64_t word = ticket;
-    if (sk_unlikely(!sk_wait_swap(task, &word, waiting(ticket)))) /* WT3 */
+    if (sk_unlikely(!sk_wait_swap(task, &word, sk_wait_waiting(ticket)))) /* WT3 */
         finish_claimed(task, word);
     else if (sk_unlikely(sk_load_seq_cst(&task->x_cancel) != 0) && /* WT4 */
              (ticket & SK_WAIT_NOCANCEL) == 0)
@@ -235,10 +216,10 @@ static int park_coroutine(struct sk_wait *w)
                 w->task, w->ticket,
                 SK_WAIT_TIMEDOUT); /* an operation that could not be ended in time is not begun */
     }
-    sk_park(commit_wait, (void *)(uintptr_t)w->ticket);
+    sk_park(sk_wait_commit, (void *)(uintptr_t)w->ticket);
     if (w->deadline != SKUA_NEVER)
         sk_timer_disarm(&w->timer);
-    return code_of(sk_load_acquire(&w->task->x_wait)); /* WT2 */
+    return sk_wait_result(w);
 }
 
 /* A plain thread sleeps on its proxy's x_refs, which counts nothing: 1 says that it was readied.
@@ -265,14 +246,14 @@ static int park_thread(struct sk_wait *w)
 {
     uint64_t word = w->ticket;
     bool is_op = (w->ticket & SK_WAIT_OP) != 0; /* its deadline is kept by the ring's owner */
-    if (sk_wait_swap(w->task, &word, waiting(w->ticket)))
+    if (sk_wait_swap(w->task, &word, sk_wait_waiting(w->ticket)))
         park_until(w, is_op ? SKUA_NEVER : w->deadline);
     else if (is_op && (word & SK_WAIT_REASON_MASK) != SK_WAIT_WOKEN)
         sleep_until_readied(w->task);
-    return code_of(sk_load_acquire(&w->task->x_wait)); /* WT2 */
+    return sk_wait_result(w);
 }
 
-int sk_wait_park(struct sk_wait *w)
+int sk_wait_park_fully(struct sk_wait *w)
 {
     return (w->task->flags & SK_TASK_PROXY) != 0 ? park_thread(w) : park_coroutine(w);
 }

@@ -32,6 +32,8 @@
 #include <skua/time.h>
 
 #include "runtime/base/list.h"
+#include "runtime/base/sanitizer.h"
+#include "runtime/cancel.h"
 #include "runtime/sched.h"
 #include "runtime/solo.h"
 #include "runtime/task.h"
@@ -89,12 +91,17 @@ struct sk_waiter {
  * -ETIMEDOUT (has passed), -EINVAL (a duration given by mistake), -EPERM (in a callback that must
  * not wait), -ESHUTDOWN, -EOWNERDEAD; the caller has tried what can be done at once before, or does
  * so now. */
-int sk_wait_begin(struct sk_wait *w, skua_time dl, unsigned flags);
+static inline int sk_wait_begin(struct sk_wait *w, skua_time dl, unsigned flags);
+int sk_wait_begin_fully(struct sk_wait *w, skua_time dl, unsigned flags);
 
 /* The waiter only. Sleeps until claimed. Returns 0 (woken), -ETIMEDOUT, -ECANCELED (also: CLOSED),
  * -ESHUTDOWN, -ENOMEM (for the timer). The caller then takes w out of its queue under the queue's
  * lock, if it is still there. */
-int sk_wait_park(struct sk_wait *w);
+static inline int sk_wait_park(struct sk_wait *w);
+int sk_wait_park_fully(struct sk_wait *w);
+/* What park passes to sk_park, and what it makes of the word. */
+void sk_wait_commit(struct skua_task *task, void *ticket);
+int sk_wait_code(uint64_t word);
 
 /* Worker only. Arms the timer of a wait that has a deadline, on this worker; park does so itself
  * for a coroutine. For a plain thread's operation the ring's owner does, and disarms it
@@ -118,12 +125,70 @@ static inline unsigned sk_wait_state(uint64_t word)
     return (unsigned)word & SK_WAIT_STATE_MASK;
 }
 
+static inline uint64_t sk_wait_next_ticket(const struct skua_task *task, unsigned flags)
+{
+    uint64_t epoch = (sk_load_relaxed(&task->x_wait) >> SK_WAIT_EPOCH_SHIFT) + 1;
+    return epoch << SK_WAIT_EPOCH_SHIFT | flags | SK_WAIT_REGISTERING;
+}
+
+static inline uint64_t sk_wait_waiting(uint64_t ticket)
+{
+    return (ticket & ~(uint64_t)SK_WAIT_STATE_MASK) | SK_WAIT_WAITING;
+}
+
+/* Most waits are bounded by nothing, and begin with one store. A cancellation that comes after the
+ * look is found by the commit (WT3). */
+static inline int sk_wait_begin(struct sk_wait *w, skua_time dl, unsigned flags)
+{
+    const struct sk_worker *worker = sk_current_worker();
+    struct skua_task *task = worker != NULL ? worker->current : NULL;
+    if (sk_unlikely(dl != SKUA_NEVER || task == NULL || !sk_cancel_is_far(task)))
+        return sk_wait_begin_fully(w, dl, flags);
+    w->task = task;
+    w->deadline = SKUA_NEVER;
+    w->ticket = sk_wait_next_ticket(task, flags);
+    sk_store_release(&task->x_wait, w->ticket);
+    return 0;
+}
+
+/* In a section of runtime/solo.h: there is one worker, and it runs the waiter. Nobody could run it
+ * before it has left its stack, so the commit may come first. And nobody can have claimed it since
+ * begin, nor cancelled it since the look there: a stranger who does so first ends the sections. The
+ * waiter then calls sk_park_committed and sk_wait_result. */
+static inline void sk_wait_commit_in(struct sk_wait *w)
+{
+    sk_store_release(&w->task->x_wait, sk_wait_waiting(w->ticket)); /* WT3 */
+}
+
+/* The waiter only, after it has slept. */
+static inline int sk_wait_result(const struct sk_wait *w)
+{
+    uint64_t word = sk_load_acquire(&w->task->x_wait); /* WT2 */
+    return sk_likely((word & SK_WAIT_REASON_MASK) == SK_WAIT_WOKEN) ? 0 : sk_wait_code(word);
+}
+
+static inline int sk_wait_park(struct sk_wait *w)
+{
+    if (sk_unlikely(w->deadline != SKUA_NEVER || (w->ticket & SK_WAIT_THREAD) != 0))
+        return sk_wait_park_fully(w);
+    sk_park(sk_wait_commit, (void *)(uintptr_t)w->ticket);
+    return sk_wait_result(w);
+}
+
 /* Any thread. Every change of x_wait but the one that begins a wait. */
 static inline bool sk_wait_swap(struct skua_task *task, uint64_t *word, uint64_t next)
 {
     if (sk_unlikely((*word & SK_WAIT_THREAD) != 0))
         return sk_cas_seq_cst(&task->x_wait, word, next);
     return sk_solo_cas(&task->x_wait, word, next);
+}
+
+/* In a section of runtime/solo.h. Claims a wait of a coroutine that sleeps, as woken; the caller
+ * readies it. False: it does not sleep, and nothing was done. */
+static inline bool sk_wait_claim_sleeper_in(const struct sk_wait *w)
+{
+    uint64_t word = sk_wait_waiting(w->ticket);
+    return sk_solo_cas_in(&w->task->x_wait, &word, word | SK_WAIT_CLAIMED);
 }
 
 static inline enum sk_wait_claim sk_wait_claim(struct skua_task *task, uint64_t ticket,

@@ -154,7 +154,7 @@ static int send_unbounded(struct skua_chan *c, const void *v)
     return rc;
 }
 
-int sk_chan_locked_try_send(struct skua_chan *c, const void *v)
+__attribute__((noinline)) int sk_chan_locked_try_send(struct skua_chan *c, const void *v)
 {
     struct sk_chan_transfer t = {.partner = NULL};
     uint64_t word;
@@ -168,7 +168,7 @@ int sk_chan_locked_try_send(struct skua_chan *c, const void *v)
     return rc;
 }
 
-int sk_chan_locked_try_recv(struct skua_chan *c, void *v)
+__attribute__((noinline)) int sk_chan_locked_try_recv(struct skua_chan *c, void *v)
 {
     struct sk_chan_transfer t = {.partner = NULL};
     uint64_t word;
@@ -181,17 +181,11 @@ int sk_chan_locked_try_recv(struct skua_chan *c, void *v)
 }
 
 /* The waiter, registering: does it after all, or enters the queue (-EAGAIN). */
-static SK_ALWAYS_INLINE int do_or_enter(struct skua_chan *c, struct sk_chan_waiter *waiter,
-                                        bool is_send)
+static __attribute__((noinline)) int do_or_enter(struct skua_chan *c, struct sk_chan_waiter *waiter,
+                                                 bool is_send)
 {
-    uint64_t word = 0;
-    if (sk_likely(sk_solo_cas(&c->x_lock, &word, SK_QUEUE_LOCKED))) { /* QL2: it is still idle */
-        sk_chan_locked_enter(c, &word, waiter, is_send);
-        sk_queue_let_go(&c->x_lock, word);
-        return -EAGAIN;
-    }
     struct sk_chan_transfer t = {.partner = NULL};
-    word = sk_queue_hold(&c->x_lock);
+    uint64_t word = sk_queue_hold(&c->x_lock);
     int rc = is_send ? sk_chan_locked_send(c, &word, waiter->val, &t)
                      : sk_chan_locked_recv(c, &word, waiter->val, &t);
     if (rc == -EAGAIN)
@@ -207,52 +201,46 @@ static SK_ALWAYS_INLINE int do_or_enter(struct skua_chan *c, struct sk_chan_wait
     return rc;
 }
 
+/* The same in one section, commit and all, where there is one worker: as long as sections are to be
+ * had nobody has come since the caller looked, and there still is nothing to do. False: nothing was
+ * done. */
+static SK_ALWAYS_INLINE bool enter_alone(struct skua_chan *c, struct sk_chan_waiter *waiter,
+                                         bool is_send)
+{
+    if (waiter->base.wait->deadline != SKUA_NEVER || !sk_solo_try_enter())
+        return false;
+    uint64_t word = sk_load_acquire(&c->x_lock); /* QL2 */
+    sk_wait_commit_in(waiter->base.wait);
+    sk_chan_locked_enter(c, &word, waiter, is_send);
+    sk_queue_let_go(&c->x_lock, word);
+    sk_solo_leave();
+    return true;
+}
+
 /* The caller has just found nothing to do. */
 static SK_ALWAYS_INLINE int wait_for_partner(struct skua_chan *c, bool is_send, void *v,
                                              skua_time dl)
 {
     struct sk_wait wait;
-    struct sk_chan_waiter waiter = {.base.wait = &wait, .val = v};
+    struct sk_chan_waiter waiter;
+    waiter.base.wait = &wait;
+    waiter.val = v;
     int rc = sk_wait_begin(&wait, dl, 0);
-    if (rc < 0)
+    if (sk_unlikely(rc < 0))
         return rc;
-    rc = do_or_enter(c, &waiter, is_send);
-    if (rc != -EAGAIN)
-        return rc;
-    rc = sk_wait_park(&wait);
+    if (sk_likely(enter_alone(c, &waiter, is_send))) {
+        sk_park_committed();
+        rc = sk_wait_result(&wait);
+    } else {
+        rc = do_or_enter(c, &waiter, is_send);
+        if (rc != -EAGAIN)
+            return rc;
+        rc = sk_wait_park(&wait);
+    }
     if (sk_likely(rc == 0))
         return sk_chan_outcome(&waiter);
     (void)sk_chan_locked_leave(c, &waiter, is_send); /* claimed for another reason */
     return rc;
-}
-
-/* The usual case of a rendezvous in one piece: the other side sleeps in the queue. False: it does not,
- * and nothing was done. `bit` says that the queue q is not empty (I1). */
-static inline __attribute__((always_inline)) bool meet(struct skua_chan *c, struct sk_queue *q,
-                                                       uint64_t bit, void *v, bool is_send)
-{
-    uint64_t word = sk_load_relaxed(&c->x_lock);
-    if ((word & (bit | SK_QUEUE_LOCKED)) != bit ||
-        !sk_solo_cas(&c->x_lock, &word, word | SK_QUEUE_LOCKED)) /* QL2 */
-        return false;
-    struct sk_waiter *waiter = sk_queue_first(q);
-    struct sk_chan_waiter *partner = sk_container_of(waiter, struct sk_chan_waiter, base);
-    struct skua_task *task = waiter->wait->task;
-    sk_list_remove(&waiter->link);
-    waiter->claimed = true;
-    enum sk_wait_claim claim = sk_wait_claim(task, waiter->wait->ticket, SK_WAIT_WOKEN);
-    if (sk_unlikely(claim == SK_WAIT_LOST))
-        waiter->claimed = false;
-    sk_queue_let_go(&c->x_lock, sk_list_empty(&q->list) ? word & ~bit : word);
-    if (sk_unlikely(claim == SK_WAIT_LOST))
-        return false;
-    if (is_send && partner->val != NULL)
-        sk_chan_ring_copy(partner->val, v, c->elem_bytes);
-    else if (!is_send && v != NULL)
-        sk_chan_ring_copy(v, partner->val, c->elem_bytes);
-    sk_store_release(&partner->x_outcome, (uint32_t)SK_CHAN_PASSED); /* CH1 */
-    sk_wait_finish(task, claim);
-    return true;
 }
 
 /* Nobody waits, nothing is in it, and it is open. */
@@ -261,20 +249,78 @@ static bool is_idle(struct skua_chan *c)
     return sk_load_acquire(&c->x_lock) == 0;
 }
 
+/* The caller sleeps, unless it can be done now. */
+SK_ARCH_RETURN_BY_JUMP static __attribute__((noinline)) int send_or_wait(struct skua_chan *c,
+                                                                         void *v, skua_time dl)
+{
+    if (sk_unlikely(!is_idle(c) || c->kind == SK_CHAN_UNBOUNDED)) {
+        int rc = sk_chan_locked_try_send(c, v);
+        if (rc != -EAGAIN)
+            return rc;
+    }
+    return wait_for_partner(c, true, v, dl);
+}
+
+SK_ARCH_RETURN_BY_JUMP static __attribute__((noinline)) int recv_or_wait(struct skua_chan *c,
+                                                                         void *v, skua_time dl)
+{
+    if (sk_unlikely(!is_idle(c))) {
+        int rc = sk_chan_locked_try_recv(c, v);
+        if (rc != -EAGAIN)
+            return rc;
+    }
+    return wait_for_partner(c, false, v, dl);
+}
+
+/* In a section of runtime/solo.h. Takes out and claims the first of q, if it sleeps there; `bit` says
+ * that q is not empty (I1). NULL: nothing was done. */
+static SK_ALWAYS_INLINE struct sk_chan_waiter *claim_sleeper_in(struct skua_chan *c,
+                                                                struct sk_queue *q, uint64_t bit)
+{
+    uint64_t word = sk_load_acquire(&c->x_lock); /* QL2 */
+    struct sk_waiter *waiter = sk_container_of(q->list.next, struct sk_waiter, link);
+    if (sk_unlikely((word & bit) == 0) || sk_unlikely(!sk_wait_claim_sleeper_in(waiter->wait)))
+        return NULL;
+    waiter->claimed = true;
+    sk_list_remove(&waiter->link);
+    sk_queue_let_go(&c->x_lock, sk_list_empty(&q->list) ? word & ~bit : word);
+    return sk_container_of(waiter, struct sk_chan_waiter, base);
+}
+
+/* Apart, so that what is usual keeps nothing over a call. */
+static __attribute__((noinline)) int hand_over(void *to, const void *from, size_t bytes,
+                                               struct sk_chan_waiter *partner)
+{
+    struct skua_task *task = partner->base.wait->task;
+    if (to != NULL)
+        sk_chan_ring_copy(to, from, bytes);
+    sk_store_release(&partner->x_outcome, (uint32_t)SK_CHAN_PASSED); /* CH1 */
+    sk_ready(task);
+    return 0;
+}
+
+/* The usual case of a rendezvous in one piece: there is one worker, and the other side sleeps in the
+ * queue. */
 int sk_chan_locked_wait_send(struct skua_chan *c, const void *v, skua_time dl)
 {
-    if (meet(c, &c->receivers, SK_CHAN_RECEIVERS, (void *)(uintptr_t)v, true))
-        return 0;
-    int rc = is_idle(c) && c->kind == SK_CHAN_RENDEZVOUS ? -EAGAIN : sk_chan_locked_try_send(c, v);
-    return rc == -EAGAIN ? wait_for_partner(c, true, (void *)(uintptr_t)v, dl) : rc;
+    if ((sk_load_relaxed(&c->x_lock) & SK_CHAN_RECEIVERS) == 0 || !sk_solo_try_enter())
+        return send_or_wait(c, (void *)(uintptr_t)v, dl);
+    struct sk_chan_waiter *partner = claim_sleeper_in(c, &c->receivers, SK_CHAN_RECEIVERS);
+    sk_solo_leave();
+    if (sk_unlikely(partner == NULL))
+        return send_or_wait(c, (void *)(uintptr_t)v, dl);
+    return hand_over(partner->val, v, c->elem_bytes, partner);
 }
 
 int sk_chan_locked_wait_recv(struct skua_chan *c, void *v, skua_time dl)
 {
-    if (meet(c, &c->senders, SK_CHAN_SENDERS, v, false))
-        return 0;
-    int rc = is_idle(c) ? -EAGAIN : sk_chan_locked_try_recv(c, v);
-    return rc == -EAGAIN ? wait_for_partner(c, false, v, dl) : rc;
+    if ((sk_load_relaxed(&c->x_lock) & SK_CHAN_SENDERS) == 0 || !sk_solo_try_enter())
+        return recv_or_wait(c, v, dl);
+    struct sk_chan_waiter *partner = claim_sleeper_in(c, &c->senders, SK_CHAN_SENDERS);
+    sk_solo_leave();
+    if (sk_unlikely(partner == NULL))
+        return recv_or_wait(c, v, dl);
+    return hand_over(v, partner->val, c->elem_bytes, partner);
 }
 
 /* Holder. */

@@ -45,8 +45,8 @@ static const struct sk_env_row rows[] = {
     [SK_ENV_STACK_SIZE] = {
         .name = "SKUA_STACK_SIZE", .kind = SK_ENV_KIND_BYTES, .min = 16 << 10, .max = 32 << 20,
         .fallback = 128 << 10, SETTING(stack_bytes), FIELD(stack_size),
-        .doc = "Stack that a coroutine is promised, in bytes (suffixes K and M); it takes twice as "
-               "much address space, and memory only where it is touched." },
+        .doc = "Stack that a coroutine, a fiber or a generator is promised, in bytes (suffixes K and "
+               "M); it takes twice as much address space, and memory only where it is touched." },
     [SK_ENV_RING_ENTRIES] = {
         .name = "SKUA_RING_ENTRIES", .kind = SK_ENV_KIND_COUNT, .min = 4, .max = 32768,
         .fallback = 256, SETTING(ring_entries), FIELD(ring_entries),

@@ -85,6 +85,12 @@ static void recv_or_not(void)
     model_assert(rc == 0 || rc == -ETIMEDOUT || rc == -ECANCELED || rc == -EPIPE);
 }
 
+static void recv_unless_cancelled(void)
+{
+    int rc = recv_one(SKUA_NEVER);
+    model_assert(rc == 0 || rc == -ECANCELED);
+}
+
 /* The other receiver waits too: what was had is sent again. */
 static void recv_and_resend(void)
 {
@@ -171,6 +177,13 @@ static void setup_1_thread(void)
     world_set(0, WORLD_PLAIN);
 }
 
+/* The first thread is the only worker. */
+static void setup_0_alone(void)
+{
+    setup_with(0);
+    world_alone();
+}
+
 static void check(void)
 {
     uint64_t id;
@@ -210,3 +223,7 @@ CHAN(rendezvous_close, setup_0, recv_to_the_end, send_or_not, close_channel)
 CHAN(rendezvous_cancel, setup_0, recv_or_not, send_now, cancel_first)
 CHAN(rendezvous_cancel_send, setup_0, send_or_not, recv_now, cancel_first)
 CHAN(rendezvous_deadline, setup_0_thread, recv_or_not, send_now)
+CHAN(rendezvous_alone, setup_0_alone, recv_two, send_two)
+CHAN(rendezvous_alone_send, setup_0_alone, send_two, recv_two)
+LONG_CHAN(rendezvous_alone_close, setup_0_alone, 3, 2, recv_to_the_end, send_or_not, close_channel)
+CHAN(rendezvous_alone_cancel, setup_0_alone, recv_unless_cancelled, send_now, cancel_first)

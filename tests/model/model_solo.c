@@ -32,9 +32,7 @@ static void add_under_lock(void)
 static void setup(void)
 {
     world_begin();
-    world_set(1, WORLD_PLAIN);
-    world_set(2, WORLD_PLAIN);
-    sk_store_relaxed(&sk_solo.x_state, (uint32_t)SK_SOLO_ALONE);
+    world_alone();
 }
 
 /* ---- a worker against two strangers ---- */

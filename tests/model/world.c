@@ -78,6 +78,14 @@ void world_set(unsigned thread, enum world_kind kind)
     world.workers[thread].current = kind == WORLD_COROUTINE ? task : NULL;
 }
 
+void world_alone(void)
+{
+    for (unsigned i = 1; i < MODEL_THREADS_MAX; i++)
+        world_set(i, WORLD_PLAIN);
+    world.workers[0].slot.alone = true;
+    sk_store_relaxed(&sk_solo.x_state, (uint32_t)SK_SOLO_ALONE);
+}
+
 void world_begin(void)
 {
     memset(&world, 0, sizeof(world));
@@ -162,6 +170,8 @@ __attribute__((no_sanitize("thread"))) static unsigned place_of(const struct sku
     for (unsigned i = 0; i < MODEL_THREADS_MAX; i++)
         if (places[i] == task)
             return i;
+    if (task == &world.tasks[0] && world.workers[0].slot.alone)
+        return 0; /* the only worker's, which commits first */
     model_fail("a task was readied that is not parked");
 }
 
@@ -172,6 +182,18 @@ WEAK void sk_park(void (*commit)(struct skua_task *task, void *arg), void *arg)
     take_place(self);
     w->current = NULL;
     commit(self, arg);
+    (void)model_park(false, true);
+    take_place(NULL);
+    w->current = self;
+}
+
+WEAK void sk_park_committed(void)
+{
+    struct sk_worker *w = model_worker();
+    struct skua_task *self = w->current;
+    model_assert(w->slot.alone);
+    take_place(self);
+    w->current = NULL;
     (void)model_park(false, true);
     take_place(NULL);
     w->current = self;

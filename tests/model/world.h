@@ -28,6 +28,9 @@ void world_begin(void);
 /* In setup, after world_begin. */
 void world_set(unsigned thread, enum world_kind kind);
 
+/* In setup, after the others: there is one worker, thread 0's, and the rest are plain threads. */
+void world_alone(void);
+
 /* A deadline that comes at some moment, if anything looks at the clock or fires timers. */
 enum { WORLD_NOW = 1000, WORLD_SOON = 2000 };
 

@@ -82,7 +82,7 @@ sk_switch_away:
 /* void *sk_arch_hand_over(void **save, void *to, void *value)
  * As sk_switch, and returns value there, but jumps. For switches that go on in another function than
  * they came from: there the return predictor is wrong with every return until that to its user, and a
- * tail call has none but this one (docs/adr/0011). */
+ * tail call has none but this one (docs/adr/0012). */
     .globl  sk_arch_hand_over
     .hidden sk_arch_hand_over
     .type   sk_arch_hand_over, @function
@@ -190,5 +190,19 @@ sk_arch_call:
     ret
     .cfi_endproc
     .size   sk_arch_call, .-sk_arch_call
+
+/* How functions marked SK_ARCH_RETURN_BY_JUMP return; the name is the compilers'. */
+    .weak   __x86_return_thunk
+    .hidden __x86_return_thunk
+    .type   __x86_return_thunk, @function
+    .p2align 4
+__x86_return_thunk:
+    .cfi_startproc
+    popq    %rcx
+    .cfi_adjust_cfa_offset -8
+    .cfi_register rip, rcx
+    jmp     *%rcx
+    .cfi_endproc
+    .size   __x86_return_thunk, .-__x86_return_thunk
 
     .section .note.GNU-stack, "", @progbits
