@@ -144,6 +144,11 @@ int skua_cancelled(void)
     return deadline != SKUA_NEVER && deadline <= sk_clock_now();
 }
 
+static int16_t depth_of(const struct skua_task *task)
+{
+    return task->scopes != NULL ? task->scopes->depth : 0;
+}
+
 int skua_shield(int on)
 {
     struct sk_worker *w = sk_current_worker();
@@ -153,10 +158,29 @@ int skua_shield(int on)
     task->flags |= SK_TASK_TOUCHED;
     int before = sk_load_relaxed(&task->x_shield) != SK_TASK_UNSHIELDED;
     if (on != 0 && !before)
-        sk_store_relaxed(&task->x_shield, task->scopes != NULL ? task->scopes->depth : (int16_t)0);
-    else if (on == 0)
+        sk_store_relaxed(&task->x_shield, depth_of(task));
+    else if (on == 0 && (task->flags & SK_TASK_UNWINDING) == 0)
         sk_store_relaxed(&task->x_shield, (int16_t)SK_TASK_UNSHIELDED);
     return before;
+}
+
+struct sk_cancel_shield sk_cancel_hold_shield(struct skua_task *task)
+{
+    struct sk_cancel_shield before = {
+        .depth = sk_load_relaxed(&task->x_shield),
+        .unwinding = (task->flags & SK_TASK_UNWINDING) != 0,
+    };
+    task->flags |= SK_TASK_TOUCHED | SK_TASK_UNWINDING;
+    sk_store_relaxed(&task->x_shield, depth_of(task));
+    return before;
+}
+
+void sk_cancel_give_shield_back(struct skua_task *task, struct sk_cancel_shield before)
+{
+    int16_t depth = depth_of(task); /* a scope may have been closed meanwhile */
+    sk_store_relaxed(&task->x_shield, before.depth < depth ? before.depth : depth);
+    if (!before.unwinding)
+        task->flags &= (uint8_t)~SK_TASK_UNWINDING;
 }
 
 /* ---- cancelling ---- */

@@ -8,6 +8,7 @@
 #define SK_RUNTIME_CANCEL_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <skua/time.h>
 
@@ -76,6 +77,15 @@ static inline bool sk_cancel_is_far(const struct skua_task *task)
     return (sk_load_acquire(&s->x_flags) & SK_SCOPE_LINKED) != 0 && !s->barrier &&
            s->deadline == SKUA_NEVER;
 }
+
+/* The task itself. Between the two nothing but stop reaches it, whatever shields are set and taken
+ * down meanwhile: neither from outside nor from the scopes that it has open. Nestable. */
+struct sk_cancel_shield {
+    int16_t depth;
+    bool unwinding;
+};
+struct sk_cancel_shield sk_cancel_hold_shield(struct skua_task *task);
+void sk_cancel_give_shield_back(struct skua_task *task, struct sk_cancel_shield before);
 
 /* Any thread; s stays open. stop: pierce every shield. */
 void sk_cancel_scope(struct sk_scope *s, bool stop);

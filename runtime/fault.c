@@ -27,9 +27,9 @@ static void report(struct skua_task *task, const void *addr)
                      "of its stack at %p: %zu bytes "
                      "promised, %zu to the guard, high-water mark %zu; raise SKUA_STACK_SIZE or "
                      "the stack_size of its "
-                     "skua_task_opts\n",
+                     "skua_task_opts, of a fiber that of skua_fiber_new\n",
                      (unsigned long long)sk_task_id(task), sk_local_name(task), task->spawn_site,
-                     addr, stack->promised_bytes, (size_t)(stack->top - stack->low),
+                     addr, (size_t)stack->promised_bytes, (size_t)(stack->top - stack->low),
                      (size_t)(stack->top - sk_stack_high_water(stack)));
     if (n > 0)
         sk_log_write(STDERR_FILENO, text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);

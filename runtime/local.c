@@ -8,6 +8,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/lock.h"
 #include "runtime/base/mem.h"
+#include "runtime/fiber.h"
 #include "runtime/task.h"
 #include "runtime/worker.h"
 
@@ -18,6 +19,7 @@ enum {
 };
 
 struct sk_task_locals {
+    struct sk_fiber_home *fibers;
     char name[NAME_BYTES];
     void *values[KEYS_MAX];
 };
@@ -59,6 +61,12 @@ const char *sk_local_name(const struct skua_task *task)
     return task->locals != NULL && task->locals->name[0] != '\0' ? task->locals->name : "unnamed";
 }
 
+struct sk_fiber_home **sk_local_fibers(struct skua_task *task)
+{
+    struct sk_task_locals *locals = locals_of(task);
+    return locals != NULL ? &locals->fibers : NULL;
+}
+
 void sk_local_destroy(struct skua_task *task)
 {
     if (task->scopes != NULL)
@@ -76,6 +84,7 @@ void sk_local_destroy(struct skua_task *task)
             keys.destroy[key](value);
         }
     }
+    sk_fiber_end(task->locals->fibers);
     sk_mem_free(task->locals);
     task->locals = NULL;
 }

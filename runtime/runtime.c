@@ -245,6 +245,7 @@ static int start_all(const skua_config *cfg)
         rc = sk_monitor_start();
     if (rc < 0) {
         free_workers();
+        sk_stack_stop();
         return rc;
     }
     sk_fault_start();

@@ -297,15 +297,19 @@ void sk_sched_dispatch(struct sk_worker *w, struct skua_task *task)
     w->current = NULL;
 }
 
+void sk_sched_give_stack(struct sk_worker *w, struct sk_stack *stack)
+{
+    sk_stack_give(&w->stacks, stack);
+    struct skua_task *starved = sk_inject_pop(&sk_runtime.starved);
+    if (sk_unlikely(starved != NULL))
+        sk_sched_submit(starved);
+}
+
 /* On the stack that was switched to. */
 static void commit_give_stack(struct skua_task *task, void *arg)
 {
     (void)task;
-    struct sk_worker *w = sk_current_worker();
-    sk_stack_give(&w->stacks, arg);
-    struct skua_task *starved = sk_inject_pop(&sk_runtime.starved);
-    if (sk_unlikely(starved != NULL))
-        sk_sched_submit(starved);
+    sk_sched_give_stack(sk_current_worker(), arg);
 }
 
 SK_SAN_NO_FRAME noreturn void sk_sched_leave(struct sk_worker *w, struct skua_task *next,

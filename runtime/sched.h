@@ -61,6 +61,8 @@ static inline void sk_sched_spend(void)
 struct skua_task *sk_find_work(struct sk_worker *w);
 /* Worker's context. Runs task until the worker's context is switched to again. */
 void sk_sched_dispatch(struct sk_worker *w, struct skua_task *task);
+/* Owner only. A stack on which nobody stands goes back; who waits for one is tried again. */
+void sk_sched_give_stack(struct sk_worker *w, struct sk_stack *stack);
 /* Owner only, from a coroutine that has ended: leaves its stack, which then goes back. */
 noreturn void sk_sched_leave(struct sk_worker *w, struct skua_task *next, struct sk_stack *stack);
 /* Owner only. Moves a share of the global queue to the worker's own. */

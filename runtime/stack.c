@@ -3,13 +3,17 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "runtime/base/assert.h"
 #include "runtime/base/atomic.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/env.h"
+#include "runtime/base/list.h"
 #include "runtime/base/lock.h"
 #include "runtime/base/log.h"
 #include "runtime/base/mem.h"
@@ -31,29 +35,38 @@ enum {
     COLOUR_BYTES = 64,
     /* Mappings that are left to the program when guards cost one each. */
     MAPPINGS_LEFT = 8192,
+    /* Stacks of plain threads that stay in the shared cache with the memory that they touched. */
+    WARM_MAX = 64,
 };
 
 static_assert(sizeof(struct sk_stack) <= HEADER_BYTES, "the header has a cache line of its own");
 
-struct slab {
-    struct slab *next;
+struct sk_stack_slab {
+    struct sk_list link;
     char *base;
     size_t bytes;
+    unsigned live;   /* stacks made of it and not taken apart */
+    unsigned guards; /* of them by mprotect */
 };
 
 static struct {
     struct sk_lock lock;
-    size_t promised_bytes;
+    size_t promised_bytes; /* 0: no runtime, and nobody has asked for a stack since the last one */
     size_t slot_bytes;
+    size_t outside_bytes; /* what is promised without a runtime; 0: nobody has asked yet */
     bool guard_by_madvise;
     long guards_left; /* how many guards mprotect may still make */
     long guards_max;
-    struct sk_stack *free; /* of the default size */
-    struct slab *slabs;
-    unsigned fresh; /* slots of the newest slab never used */
+    struct sk_stack *free;    /* of the default size */
+    _Atomic(unsigned) x_free; /* how many, under the lock; read for a guess without */
+    struct sk_list slabs;
+    struct sk_stack_slab *newest; /* which has slots never used; NULL: none */
+    unsigned fresh;               /* how many */
     unsigned colour;
     struct sk_log_limit said;
-} pool;
+} pool = {.slabs = {&pool.slabs, &pool.slabs}};
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void say_no_stack(const char *what, long value, const char *remedy)
 {
@@ -106,48 +119,132 @@ static size_t slot_bytes_for(size_t promised_bytes)
     return slot;
 }
 
-int sk_stack_start(size_t promised_bytes)
+static void lock_pool(void)
 {
-    static int madvise_works = -1; /* the kernel stays the same */
-    if (madvise_works < 0)
-        madvise_works = probe_guard();
-    pool.promised_bytes = promised_bytes;
-    pool.slot_bytes = slot_bytes_for(promised_bytes);
-    pool.guard_by_madvise = madvise_works == 1;
-    long maps = read_max_map_count();
-    pool.guards_max = maps > 2 * MAPPINGS_LEFT ? (maps - MAPPINGS_LEFT) / 2 : maps / 4;
-    pool.guards_left = pool.guards_max;
-    pool.free = NULL;
-    pool.fresh = 0;
-    return 0;
+    sk_lock(&pool.lock);
 }
 
-static void retire(struct sk_stack *stack)
+static void unlock_pool(void)
+{
+    sk_unlock(&pool.lock);
+}
+
+static void prepare_once(void)
+{
+    pool.guard_by_madvise = probe_guard(); /* the kernel stays the same */
+    SK_CHECK(pthread_atfork(lock_pool, unlock_pool, unlock_pool) == 0);
+}
+
+/* ---- going away ---- */
+
+/* What the sanitizers were told. */
+static void untell(struct sk_stack *stack)
 {
     sk_san_fiber_free(stack->tsan_fiber);
-    sk_san_root(stack->slot, stack->slot_bytes, false);
+    sk_san_root(stack->low, stack->slot_bytes - PAGE_BYTES, false);
     sk_san_unpoison(stack->slot, stack->slot_bytes);
+}
+
+static void unmap_slab_locked(struct sk_stack_slab *slab)
+{
+    sk_list_remove(&slab->link);
+    pool.guards_left += slab->guards;
+    sk_sys.munmap(slab->base, slab->bytes);
+    sk_mem_free(slab);
+}
+
+/* The last one takes its slab along. */
+static void take_apart_locked(struct sk_stack *stack)
+{
+    struct sk_stack_slab *slab = stack->slab;
+    untell(stack);
+    if (slab == NULL) {
+        pool.guards_left += !pool.guard_by_madvise;
+        sk_sys.munmap(stack->slot, stack->slot_bytes);
+    } else if (--slab->live == 0 && slab != pool.newest) {
+        unmap_slab_locked(slab);
+    }
+}
+
+/* All that nobody holds. */
+static void sweep_locked(void)
+{
+    struct sk_stack_slab *newest = pool.newest;
+    pool.newest = NULL;
+    pool.fresh = 0;
+    if (newest != NULL && newest->live == 0)
+        unmap_slab_locked(newest);
+    while (pool.free != NULL) {
+        struct sk_stack *stack = pool.free;
+        pool.free = stack->next;
+        take_apart_locked(stack);
+    }
+    sk_store_relaxed(&pool.x_free, 0u);
+}
+
+/* ---- what is promised ---- */
+
+static void count_guards_locked(long maps)
+{
+    long most = maps > 2 * MAPPINGS_LEFT ? (maps - MAPPINGS_LEFT) / 2 : maps / 4;
+    pool.guards_left += most - pool.guards_max;
+    pool.guards_max = most;
+}
+
+static void promise_locked(size_t promised_bytes)
+{
+    pool.promised_bytes = promised_bytes;
+    pool.slot_bytes = promised_bytes != 0 ? slot_bytes_for(promised_bytes) : 0;
+}
+
+int sk_stack_start(size_t promised_bytes)
+{
+    pthread_once(&once, prepare_once);
+    long maps = read_max_map_count();
+    sk_lock(&pool.lock);
+    sweep_locked();
+    count_guards_locked(maps);
+    promise_locked(promised_bytes);
+    sk_unlock(&pool.lock);
+    return 0;
 }
 
 void sk_stack_stop(void)
 {
-    for (struct sk_stack *stack = pool.free; stack != NULL; stack = stack->next)
-        retire(stack);
-    while (pool.slabs != NULL) {
-        struct slab *slab = pool.slabs;
-        pool.slabs = slab->next;
-        sk_sys.munmap(slab->base, slab->bytes);
-        sk_mem_free(slab);
-    }
-    pool.free = NULL;
-    pool.fresh = 0;
+    sk_lock(&pool.lock);
+    sweep_locked();
+    promise_locked(0);
+    sk_unlock(&pool.lock);
 }
+
+int sk_stack_prepare(void)
+{
+    size_t bytes = 0;
+    pthread_once(&once, prepare_once);
+    sk_lock(&pool.lock);
+    bool known = pool.promised_bytes != 0 || pool.outside_bytes != 0;
+    sk_unlock(&pool.lock);
+    if (known)
+        return 0;
+    int rc = sk_env_stack_bytes(&bytes);
+    if (rc < 0)
+        return rc;
+    long maps = read_max_map_count();
+    sk_lock(&pool.lock);
+    pool.outside_bytes = bytes;
+    if (pool.guards_max == 0)
+        count_guards_locked(maps);
+    sk_unlock(&pool.lock);
+    return 0;
+}
+
+/* ---- making them ---- */
 
 /* Under the lock. */
 static bool add_slab_locked(void)
 {
     size_t bytes = pool.slot_bytes * SLAB_SLOTS;
-    struct slab *slab = sk_mem_alloc(sizeof(*slab));
+    struct sk_stack_slab *slab = sk_mem_alloc(sizeof(*slab));
     if (slab == NULL)
         return false;
     char *base = sk_sys.mmap(NULL, bytes, PROT_READ | PROT_WRITE,
@@ -160,14 +257,15 @@ static bool add_slab_locked(void)
     }
     sk_sys.madvise(base, bytes,
                    MADV_NOHUGEPAGE); /* a huge page for each stack's top would cost 2 MiB each */
-    *slab = (struct slab){.next = pool.slabs, .base = base, .bytes = bytes};
-    pool.slabs = slab;
+    *slab = (struct sk_stack_slab){.base = base, .bytes = bytes};
+    sk_list_push_back(&pool.slabs, &slab->link);
+    pool.newest = slab;
     pool.fresh = SLAB_SLOTS;
     return true;
 }
 
 /* Never silently no guard. */
-static bool install_guard(char *slot)
+static bool install_guard_locked(char *slot, struct sk_stack_slab *slab)
 {
     if (pool.guard_by_madvise && sk_sys.madvise(slot, PAGE_BYTES, MADV_GUARD_INSTALL) == 0)
         return true;
@@ -181,22 +279,25 @@ static bool install_guard(char *slot)
         return false;
     }
     pool.guards_left--;
+    if (slab != NULL)
+        slab->guards++;
     return true;
 }
 
 static struct sk_stack *make_stack(char *slot, size_t slot_bytes, size_t promised_bytes,
-                                   unsigned colour)
+                                   unsigned colour, struct sk_stack_slab *slab)
 {
     struct sk_stack *stack = (struct sk_stack *)(void *)(slot + slot_bytes - HEADER_BYTES);
     *stack = (struct sk_stack){
         .low = slot + PAGE_BYTES,
         .top = (char *)stack - (size_t)colour * COLOUR_BYTES,
-        .promised_bytes = promised_bytes,
-        .slot_bytes = slot_bytes,
+        .promised_bytes = (uint32_t)promised_bytes,
+        .slot_bytes = (uint32_t)slot_bytes,
         .slot = slot,
+        .slab = slab,
         .tsan_fiber = sk_san_fiber_new(),
     };
-    sk_san_root(slot, slot_bytes, true);
+    sk_san_root(stack->low, slot_bytes - PAGE_BYTES, true); /* nobody may look at a guard */
     return stack;
 }
 
@@ -204,12 +305,14 @@ static struct sk_stack *carve_locked(void)
 {
     if (pool.fresh == 0 && !add_slab_locked())
         return NULL;
-    char *slot = pool.slabs->base + (SLAB_SLOTS - pool.fresh) * pool.slot_bytes;
-    if (!install_guard(slot))
+    struct sk_stack_slab *slab = pool.newest;
+    char *slot = slab->base + (SLAB_SLOTS - pool.fresh) * pool.slot_bytes;
+    if (!install_guard_locked(slot, slab))
         return NULL;
     pool.fresh--;
+    slab->live++;
     pool.colour = (pool.colour + 1) % COLOURS;
-    return make_stack(slot, pool.slot_bytes, pool.promised_bytes, pool.colour);
+    return make_stack(slot, pool.slot_bytes, pool.promised_bytes, pool.colour, slab);
 }
 
 /* A stack of a size of its own is a mapping of its own and lives as long as its coroutine. */
@@ -224,13 +327,33 @@ static struct sk_stack *map_odd_stack(size_t promised_bytes)
     }
     sk_sys.madvise(slot, slot_bytes, MADV_NOHUGEPAGE);
     sk_lock(&pool.lock);
-    bool guarded = install_guard(slot);
+    bool guarded = install_guard_locked(slot, NULL);
     sk_unlock(&pool.lock);
     if (!guarded) {
         sk_sys.munmap(slot, slot_bytes);
         return NULL;
     }
-    return make_stack(slot, slot_bytes, promised_bytes, 0);
+    return make_stack(slot, slot_bytes, promised_bytes, 0, NULL);
+}
+
+/* ---- taking and giving ---- */
+
+static struct sk_stack *pop_free_locked(void)
+{
+    struct sk_stack *stack = pool.free;
+    if (stack == NULL)
+        return NULL;
+    pool.free = stack->next;
+    sk_store_relaxed(&pool.x_free, sk_load_relaxed(&pool.x_free) - 1);
+    return stack;
+}
+
+/* A list of them. */
+static void push_free_locked(struct sk_stack *first, struct sk_stack *last, unsigned count)
+{
+    last->next = pool.free;
+    pool.free = first;
+    sk_store_relaxed(&pool.x_free, sk_load_relaxed(&pool.x_free) + count);
 }
 
 struct sk_stack *sk_stack_take_slow(struct sk_stack_cache *cache, size_t promised_bytes)
@@ -244,15 +367,11 @@ struct sk_stack *sk_stack_take_slow(struct sk_stack_cache *cache, size_t promise
         return stack;
     }
     sk_lock(&pool.lock);
-    struct sk_stack *stack = pool.free;
-    if (stack != NULL)
-        pool.free = stack->next;
-    else
+    struct sk_stack *stack = pop_free_locked(), *more;
+    if (stack == NULL)
         stack = carve_locked();
     /* Some more for the next ones: one lock for many. */
-    for (unsigned i = 0; i < SK_STACK_CACHE_MAX / 2 && pool.free != NULL; i++) {
-        struct sk_stack *more = pool.free;
-        pool.free = more->next;
+    for (unsigned i = 0; i < SK_STACK_CACHE_MAX / 2 && (more = pop_free_locked()) != NULL; i++) {
         more->next = cache->head;
         cache->head = more;
         cache->count++;
@@ -271,17 +390,14 @@ static void trim(struct sk_stack *stack)
 void sk_stack_give_slow(struct sk_stack_cache *cache, struct sk_stack *stack)
 {
     if (!sk_stack_is_default(stack)) {
-        if (!pool.guard_by_madvise) {
-            sk_lock(&pool.lock);
-            pool.guards_left++;
-            sk_unlock(&pool.lock);
-        }
-        retire(stack);
-        sk_sys.munmap(stack->slot, stack->slot_bytes);
+        sk_lock(&pool.lock);
+        take_apart_locked(stack);
+        sk_unlock(&pool.lock);
         return;
     }
     struct sk_stack *first = stack, *last = stack;
-    for (unsigned i = 0; i < SK_STACK_CACHE_MAX / 2 && cache->head != NULL; i++) {
+    unsigned count = 1;
+    for (; count <= SK_STACK_CACHE_MAX / 2 && cache->head != NULL; count++) {
         trim(last);
         last->next = cache->head;
         last = cache->head;
@@ -290,8 +406,7 @@ void sk_stack_give_slow(struct sk_stack_cache *cache, struct sk_stack *stack)
     }
     trim(last);
     sk_lock(&pool.lock);
-    last->next = pool.free;
-    pool.free = first;
+    push_free_locked(first, last, count);
     sk_unlock(&pool.lock);
 }
 
@@ -301,11 +416,45 @@ void sk_stack_drain(struct sk_stack_cache *cache)
         struct sk_stack *stack = cache->head;
         cache->head = stack->next;
         sk_lock(&pool.lock);
-        stack->next = pool.free;
-        pool.free = stack;
+        push_free_locked(stack, stack, 1);
         sk_unlock(&pool.lock);
     }
     cache->count = 0;
+}
+
+struct sk_stack *sk_stack_take_shared(size_t promised_bytes)
+{
+    sk_lock(&pool.lock);
+    if (pool.promised_bytes == 0)
+        promise_locked(pool.outside_bytes);
+    bool odd =
+        promised_bytes > pool.promised_bytes && slot_bytes_for(promised_bytes) != pool.slot_bytes;
+    struct sk_stack *stack = odd ? NULL : pop_free_locked();
+    if (!odd && stack == NULL)
+        stack = carve_locked();
+    sk_unlock(&pool.lock);
+    return odd ? map_odd_stack(promised_bytes) : stack;
+}
+
+void sk_stack_give_shared(struct sk_stack *stack)
+{
+    if (sk_load_relaxed(&pool.x_free) >= WARM_MAX)
+        trim(stack);
+    sk_lock(&pool.lock);
+    if (sk_stack_is_default(stack))
+        push_free_locked(stack, stack, 1);
+    else
+        take_apart_locked(stack);
+    sk_unlock(&pool.lock);
+}
+
+void sk_stack_forsake(struct sk_stack *stack)
+{
+    sk_san_unpoison(stack->low, (size_t)(stack->top - stack->low));
+    if (stack->tsan_fiber != NULL) {
+        sk_san_fiber_free(stack->tsan_fiber);
+        stack->tsan_fiber = sk_san_fiber_new();
+    }
 }
 
 size_t sk_stack_default_bytes(void)
@@ -313,6 +462,7 @@ size_t sk_stack_default_bytes(void)
     return pool.promised_bytes;
 }
 
+/* By a worker, or under the lock. */
 bool sk_stack_is_default(const struct sk_stack *stack)
 {
     return stack->slot_bytes == pool.slot_bytes;

@@ -1,11 +1,16 @@
-/* runtime/stack.h - the stacks of coroutines: address space with a guard below, memory by touch.
+/* runtime/stack.h - the stacks of coroutines, fibers and generators: address space with a guard
+ * below, memory by touch.
  * A slot is twice what is promised (docs/adr/0001): the upper half is the promise, the lower the
  * room for children that run on their closer's stack, and at the very bottom stands the guard. The
  * header lies at the top, in the page that every coroutine touches anyway.
+ * A fiber or a generator may outlive the runtime in which it was made, and may live before one is
+ * started: so a start and a stop take away only what nobody holds. A slab of which a stack is out
+ * then stays until that one comes back; what comes back with another size than the present one goes
+ * back to the system.
  * Owns:    struct sk_stack, the slabs, the shared cache. A worker's own cache is a list in struct
  * sk_worker.
  * Threads: every function: any thread, but for those on a struct sk_stack_cache, which belongs to
- * one worker. */
+ * one worker. A fork finds the shared cache at rest. */
 #ifndef SK_RUNTIME_STACK_H
 #define SK_RUNTIME_STACK_H
 
@@ -13,13 +18,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct skua_gen;
+struct sk_stack_slab;
+
 struct sk_stack {
-    struct sk_stack *next; /* in a cache */
-    char *low;             /* lowest byte above the guard */
-    char *top;             /* where the first frame begins; 16-byte aligned */
-    size_t promised_bytes;
-    size_t slot_bytes;
+    union {
+        struct sk_stack *next; /* in a cache */
+        struct skua_gen *gen;  /* a generator's: whose body stands on it */
+    };
+    char *low; /* lowest byte above the guard */
+    char *top; /* where the first frame begins; 16-byte aligned */
+    uint32_t promised_bytes;
+    uint32_t slot_bytes;
     char *slot;
+    struct sk_stack_slab *slab; /* NULL: a mapping of its own */
     void *tsan_fiber;
     unsigned worker; /* on which its task last parked, for SKUA_CHAOS=migrate */
 };
@@ -33,8 +45,17 @@ struct sk_stack_cache {
 /* Once per runtime, before any worker: the default promise, and how guards are made here. 0 or a
  * negative errno. */
 int sk_stack_start(size_t promised_bytes);
-/* When no coroutine is left and all caches were drained: unmaps everything. */
+/* When no coroutine is left and all workers' caches were drained: unmaps what nobody holds. */
 void sk_stack_stop(void);
+
+/* In a plain thread. Without a runtime the promise is SKUA_STACK_SIZE's, which is read once: 0, or
+ * -EINVAL after a line if it says nonsense. */
+int sk_stack_prepare(void);
+/* Any thread, after sk_stack_prepare has said 0, or on a worker. From and to the shared cache. */
+struct sk_stack *sk_stack_take_shared(size_t promised_bytes);
+void sk_stack_give_shared(struct sk_stack *stack);
+/* What stood on it will never go on: before it is given back. */
+void sk_stack_forsake(struct sk_stack *stack);
 
 /* Owner of the cache. promised_bytes 0: the default. NULL: no memory, or no guard to be had; said
  * once a minute. */
@@ -43,7 +64,7 @@ void sk_stack_give_slow(struct sk_stack_cache *cache, struct sk_stack *stack);
 /* Owner of the cache. Gives everything to the shared cache. */
 void sk_stack_drain(struct sk_stack_cache *cache);
 
-/* The promise of a stack of the default size. */
+/* The promise of a stack of the default size; while a runtime runs. */
 size_t sk_stack_default_bytes(void);
 /* The lowest address that was ever touched, for the high-water mark. */
 const char *sk_stack_high_water(const struct sk_stack *stack);

@@ -44,11 +44,12 @@ enum {
 };
 
 enum {
-    SK_TASK_PROXY = 1,     /* stands for a plain thread: never in a run queue, woken by a futex */
-    SK_TASK_LINKED = 2,    /* is in its scope's list; written under that scope's lock */
-    SK_TASK_COPIED = 4,    /* arg is a heap copy that skua_spawn_copy made */
-    SK_TASK_PIN_SET = 8,   /* skua_pin, not the spawner, set affinity */
-    SK_TASK_STARVING = 32, /* there was no stack for it; counted in sk_runtime.x_starving */
+    SK_TASK_PROXY = 1,      /* stands for a plain thread: never in a run queue, woken by a futex */
+    SK_TASK_LINKED = 2,     /* is in its scope's list; written under that scope's lock */
+    SK_TASK_COPIED = 4,     /* arg is a heap copy that skua_spawn_copy made */
+    SK_TASK_PIN_SET = 8,    /* skua_pin, not the spawner, set affinity */
+    SK_TASK_STARVING = 32,  /* there was no stack for it; counted in sk_runtime.x_starving */
+    SK_TASK_UNWINDING = 64, /* it frees a generator: its shield stays up */
     SK_TASK_TOUCHED =
         16, /* something on line 2 is to be cleaned when it ends; set by the task itself */
 };

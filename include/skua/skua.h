@@ -6,7 +6,9 @@
 #include <skua/chan.h>
 #include <skua/debug.h>
 #include <skua/errno.h>
+#include <skua/fiber.h>
 #include <skua/future.h>
+#include <skua/gen.h>
 #include <skua/io.h>
 #include <skua/net.h>
 #include <skua/runtime.h>

@@ -48,8 +48,8 @@ static const struct sk_env_row rows[] = {
     [SK_ENV_STACK_SIZE] = {
         .name = "SKUA_STACK_SIZE", .kind = SK_ENV_KIND_BYTES, .min = 16 << 10, .max = 32 << 20,
         .fallback = 128 << 10, SETTING(stack_bytes), FIELD(stack_size),
-        .doc = "Stack that a coroutine is promised, in bytes (suffixes K and M); it takes twice as "
-               "much address space, and memory only where it is touched." },
+        .doc = "Stack that a coroutine, a fiber or a generator is promised, in bytes (suffixes K and "
+               "M); it takes twice as much address space, and memory only where it is touched." },
     [SK_ENV_RING_ENTRIES] = {
         .name = "SKUA_RING_ENTRIES", .kind = SK_ENV_KIND_COUNT, .min = 4, .max = 32768,
         .fallback = 256, SETTING(ring_entries), FIELD(ring_entries),
@@ -435,6 +435,17 @@ int sk_env_load(struct sk_settings *out, const skua_config *cfg)
     *out = s;
     sk_log_level_set(s.log);
     warn_unknown();
+    return 0;
+}
+
+int sk_env_stack_bytes(size_t *out)
+{
+    const struct sk_env_row *row = &rows[SK_ENV_STACK_SIZE];
+    int64_t value = row->fallback;
+    int rc = from_environment(row, &value);
+    if (rc < 0)
+        return rc;
+    *out = (size_t)value;
     return 0;
 }
 

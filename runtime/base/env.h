@@ -54,6 +54,11 @@ struct sk_settings {
  * level is in force, and each unknown SKUA_* variable has had its line. */
 int sk_env_load(struct sk_settings *out, const skua_config *cfg);
 
+/* What the environment promises a stack where no runtime has said it: the default if it says nothing.
+ * 0 and *out, or -EINVAL after one line on standard error. Any thread that does not change the
+ * environment meanwhile. */
+int sk_env_stack_bytes(size_t *out);
+
 /* Every setting and where it came from, a line each, to fd. */
 void sk_env_show(const struct sk_settings *s, int fd);
 

@@ -85,6 +85,65 @@ static SK_ALWAYS_INLINE void sk_san_arrive(void *fake, void *worker)
 #endif
 }
 
+/* Where somebody stands who switches away without going through the scheduler, from whatever stack
+ * that is: for the way back. */
+struct sk_san_spot {
+    void *fake;
+    const void *low;
+    size_t bytes;
+    void *fiber;
+};
+
+/* Notes where the caller stands. AddressSanitizer says where a stack ends only to who has left it: so
+ * it is told of a switch to nowhere and back. */
+static SK_ALWAYS_INLINE void sk_san_here(struct sk_san_spot *spot)
+{
+    (void)spot;
+#ifdef SK_ASAN
+    void *fake;
+    __sanitizer_start_switch_fiber(&fake, NULL, 1);
+    __sanitizer_finish_switch_fiber(fake, &spot->low, &spot->bytes);
+    __sanitizer_start_switch_fiber(&fake, spot->low, spot->bytes);
+    __sanitizer_finish_switch_fiber(fake, NULL, NULL);
+#endif
+#ifdef SK_TSAN
+    spot->fiber = __tsan_get_current_fiber();
+#endif
+}
+
+/* Between leave, which has said fake, and the switch: nothing but this may touch memory there, for to
+ * ThreadSanitizer it is the other side that runs already. */
+static SK_ALWAYS_INLINE void sk_san_keep(struct sk_san_spot *spot, void *fake)
+{
+    (void)spot, (void)fake;
+#ifdef SK_ASAN
+    spot->fake = fake;
+#endif
+}
+
+/* Who stood there will never go on. */
+static inline void sk_san_forsake(const struct sk_san_spot *spot)
+{
+    (void)spot;
+#ifdef SK_ASAN
+    struct sk_san_spot here;
+    sk_san_here(&here);
+    __sanitizer_start_switch_fiber(&here.fake, spot->low, spot->bytes);
+    __sanitizer_finish_switch_fiber(spot->fake, NULL, NULL);
+    __sanitizer_start_switch_fiber(NULL, here.low, here.bytes);
+    __sanitizer_finish_switch_fiber(here.fake, NULL, NULL);
+#endif
+}
+
+/* On a stack whose owner has not arrived yet, by a function that is called there first. */
+static SK_ALWAYS_INLINE void sk_san_catch_up(void *sync)
+{
+    (void)sync;
+#ifdef SK_TSAN
+    __tsan_acquire(sync);
+#endif
+}
+
 static inline void *sk_san_fiber_new(void)
 {
 #ifdef SK_TSAN

@@ -25,8 +25,18 @@ noreturn void sk_switch_away(void *to, struct sk_worker *worker);
  * coroutine of its own. */
 int sk_arch_call(int (*fn)(void *), void *arg);
 
-/* Where a prepared context begins; calls the entry function in r12 with the worker and never
- * returns. */
+/* As sk_switch, but returns value on the other side, which may be another function than the caller.
+ * Call it last, so that the compiler makes a jump of it. */
+void *sk_arch_hand_over(void **save, void *to, void *value);
+/* The same for an int: a conversion would keep the compiler from it. */
+int sk_arch_hand_code(void **save, void *to, int code) __asm__("sk_arch_hand_over");
+
+/* Gives the caller's stack up: calls fn(arg) on the stack of the context `to`, and returns there
+ * what fn has returned. */
+noreturn void sk_arch_hand_last(void *to, void *(*fn)(void *), void *arg);
+
+/* Where a prepared context begins; calls the entry function in r12 with what was handed over, and
+ * r13, and never returns. */
 void sk_arch_entry(void);
 
 /* For a function that waits, and returns to the program itself. The return predictor expects the caller
@@ -58,6 +68,16 @@ static inline void *sk_arch_prepare(void *top, void (*entry)(struct sk_worker *)
     return sp;
 }
 
+/* The same for a body: when first handed over to it calls entry(value, arg). */
+static inline void *sk_arch_prepare_body(void *top, void (*entry)(void *value, void *arg),
+                                         void *arg)
+{
+    uint64_t *sp =
+        (uint64_t *)sk_arch_prepare(top, (void (*)(struct sk_worker *))(void (*)(void))entry);
+    sp[2] = (uint64_t)(uintptr_t)arg; /* r13 */
+    return sp;
+}
+
 static inline void sk_arch_pause(void)
 {
     __asm__ volatile("pause");
@@ -84,6 +104,14 @@ static inline uintptr_t sk_arch_sp(void)
     uintptr_t sp;
     __asm__ volatile("movq %%rsp, %0" : "=r"(sp));
     return sp;
+}
+
+/* What only this thread has while it lives: an identity, not to be looked into. */
+static inline void *sk_arch_thread(void)
+{
+    void *self;
+    __asm__ volatile("movq %%fs:0, %0" : "=r"(self));
+    return self;
 }
 
 /* The thread-local `sk_tls_worker`, read afresh at every call: compilers keep the address of a

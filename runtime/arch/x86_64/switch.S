@@ -79,8 +79,86 @@ sk_switch_away:
     .cfi_endproc
     .size   sk_switch_away, .-sk_switch_away
 
-/* The first instruction of a fresh stack: rax is the worker, r12 the entry function. rsp is 16-byte
- * aligned + 0 here, so that the call leaves the callee with the alignment that the ABI promises. An
+/* void *sk_arch_hand_over(void **save, void *to, void *value)
+ * As sk_switch, and returns value there, but jumps. For switches that go on in another function than
+ * they came from: there the return predictor is wrong with every return until that to its user, and a
+ * tail call has none but this one (docs/adr/0012). */
+    .globl  sk_arch_hand_over
+    .hidden sk_arch_hand_over
+    .type   sk_arch_hand_over, @function
+    .p2align 4
+sk_arch_hand_over:
+    .cfi_startproc
+    pushq   %rbp
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset rbp, 0
+    pushq   %rbx
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset rbx, 0
+    pushq   %r12
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset r12, 0
+    pushq   %r13
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset r13, 0
+    pushq   %r14
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset r14, 0
+    pushq   %r15
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset r15, 0
+    movq    %rsp, (%rdi)
+    movq    %rsi, %rsp
+    movq    %rdx, %rax
+.Lresume:
+    popq    %r15
+    .cfi_adjust_cfa_offset -8
+    popq    %r14
+    .cfi_adjust_cfa_offset -8
+    popq    %r13
+    .cfi_adjust_cfa_offset -8
+    popq    %r12
+    .cfi_adjust_cfa_offset -8
+    popq    %rbx
+    .cfi_adjust_cfa_offset -8
+    popq    %rbp
+    .cfi_adjust_cfa_offset -8
+    popq    %rcx
+    .cfi_adjust_cfa_offset -8
+    .cfi_register rip, rcx
+    jmp     *%rcx
+    .cfi_endproc
+    .size   sk_arch_hand_over, .-sk_arch_hand_over
+
+/* void sk_arch_hand_last(void *to, void *(*fn)(void *), void *arg)
+ * Leaves the caller's stack for good, calls fn(arg) on the one that is entered, above the saved
+ * context, and returns there what fn has returned. */
+    .globl  sk_arch_hand_last
+    .hidden sk_arch_hand_last
+    .type   sk_arch_hand_last, @function
+    .p2align 4
+sk_arch_hand_last:
+    .cfi_startproc
+    .cfi_undefined rip
+    leaq    -8(%rdi), %rsp
+    .cfi_def_cfa rsp, 64
+    .cfi_offset rip, -8
+    .cfi_offset rbp, -16
+    .cfi_offset rbx, -24
+    .cfi_offset r12, -32
+    .cfi_offset r13, -40
+    .cfi_offset r14, -48
+    .cfi_offset r15, -56
+    movq    %rdx, %rdi
+    call    *%rsi
+    addq    $8, %rsp
+    .cfi_adjust_cfa_offset -8
+    jmp     .Lresume
+    .cfi_endproc
+    .size   sk_arch_hand_last, .-sk_arch_hand_last
+
+/* The first instruction of a fresh stack: rax is the worker, or what was handed over, r12 the entry
+ * function, r13 its second argument. rsp is 16-byte aligned + 0 here, so that the call leaves the callee with the alignment that the ABI promises. An
  * undefined return address tells unwinders and debuggers that the coroutine begins here. */
     .globl  sk_arch_entry
     .hidden sk_arch_entry
@@ -90,6 +168,7 @@ sk_arch_entry:
     .cfi_startproc
     .cfi_undefined rip
     movq    %rax, %rdi
+    movq    %r13, %rsi
     call    *%r12
     ud2
     .cfi_endproc

@@ -135,6 +135,69 @@ SKT_TEST(stack, high_water)
     sk_stack_stop();
 }
 
+/* Whether there is memory at p at all. */
+static bool is_mapped(void *p)
+{
+    unsigned char resident;
+    return mincore(p, PAGE, &resident) == 0;
+}
+
+/* Goal: a start and a stop take away what nobody holds, and only that: a stack that is out stays with
+ * its slab until it comes back, whatever the size is then. */
+SKT_TEST(stack, outlives_a_stop)
+{
+    struct sk_stack_cache cache = {.head = NULL};
+    SKT_EQ(sk_stack_start(64 << 10), 0);
+    struct sk_stack *out = sk_stack_take(&cache, 0), *back = sk_stack_take(&cache, 0);
+    struct sk_stack *odd = sk_stack_take(&cache, 1 << 20);
+    char *slot = back->slot, *low = out->low, *odd_low = odd->low;
+    memset(low, 7, 64 << 10);
+    sk_stack_give(&cache, back);
+    sk_stack_drain(&cache);
+    sk_stack_stop();
+    SKT_EQ(sk_stack_start(1 << 20), 0);
+    SKT_EQ(low[0], 7);
+    SKT_EQ(low[(64 << 10) - 1], 7);
+    SKT_TRUE(is_guarded(out->slot));
+    SKT_TRUE(is_mapped(slot));
+    sk_stack_give(&cache, out);
+    SKT_FALSE(is_mapped(low));
+    SKT_FALSE(is_mapped(slot));
+    sk_stack_give(&cache, odd); /* is now of the default size */
+    SKT_PTR_EQ(sk_stack_take(&cache, 0), odd);
+    sk_stack_give(&cache, odd);
+    sk_stack_drain(&cache);
+    SKT_TRUE(is_mapped(odd_low));
+    sk_stack_stop();
+    SKT_FALSE(is_mapped(odd_low));
+}
+
+/* Goal: the same without a runtime before, from the shared cache, whose stacks come to the workers. */
+SKT_TEST(stack, without_runtime)
+{
+    struct sk_stack_cache cache = {.head = NULL};
+    SKT_EQ(sk_stack_prepare(), 0);
+    struct sk_stack *one = sk_stack_take_shared(0), *two = sk_stack_take_shared(1);
+    struct sk_stack *odd = sk_stack_take_shared(1 << 20);
+    check_stack(one, 128 << 10);
+    check_stack(two, 128 << 10);
+    check_stack(odd, 1 << 20);
+    char *low = one->low, *odd_low = odd->low;
+    sk_stack_give_shared(odd);
+    SKT_FALSE(is_mapped(odd_low));
+    sk_stack_give_shared(two);
+    SKT_PTR_EQ(sk_stack_take_shared(0), two);
+    SKT_EQ(sk_stack_start(128 << 10), 0);
+    sk_stack_give(&cache, two);
+    SKT_PTR_EQ(sk_stack_take(&cache, 0), two);
+    sk_stack_give(&cache, two);
+    sk_stack_drain(&cache);
+    sk_stack_stop();
+    SKT_TRUE(is_mapped(low));
+    sk_stack_give_shared(one);
+    SKT_FALSE(is_mapped(low));
+}
+
 /* ---- the system says no ---- */
 
 static struct sk_sys real;
