@@ -151,52 +151,50 @@ struct skua_task *sk_sched_turn(struct sk_worker *w, uint64_t turn)
     return task != NULL ? task : sk_deque_pop(&w->queue);
 }
 
-/* Where task goes on; NULL: it has not started and there is no stack for it. */
-static void *context_of(struct sk_worker *w, struct skua_task *task)
+/* False: it has not begun and there is no stack for it. */
+static bool has_context(struct sk_worker *w, struct skua_task *task)
 {
-    if (sk_unlikely(sk_load_relaxed(&task->x_state) == SK_TASK_NEW)) {
-        if (!sk_task_place(w, task))
-            return NULL;
-    }
-    return task->sp;
+    return sk_likely(sk_load_relaxed(&task->x_state) != SK_TASK_NEW) || sk_task_place(w, task);
 }
 
 /* ---- switching ---- */
 
-/* Who runs after this: next, or another one if there is no stack for it, or the worker's own
- * context. Returns where it goes on; *fake is what a sanitizer wants back when the caller is
- * resumed. */
+/* next, which has a stack, runs after this. Returns where it goes on; *fake is what a sanitizer wants
+ * back when the caller is resumed. */
+static SK_ALWAYS_INLINE void *enter(struct sk_worker *w, struct skua_task *next, void **fake,
+                                    bool dying)
+{
+    w->current = next;
+    sk_san_leave(fake, dying, next->stack->low, (size_t)(next->stack->top - next->stack->low),
+                 next->stack->tsan_fiber, w);
+    return next->sp;
+}
+
+/* The same for next, or another one if there is no stack for it, or the worker's own context. */
 static SK_ALWAYS_INLINE void *enter_next(struct sk_worker *w, struct skua_task *next, void **fake,
                                          bool dying)
 {
-    void *to = NULL;
-    while (next != NULL && (to = context_of(w, next)) == NULL)
+    while (next != NULL && !has_context(w, next))
         next = sk_sched_next(w);
-    w->current = next;
-    if (next != NULL) {
-        sk_san_leave(fake, dying, next->stack->low, (size_t)(next->stack->top - next->stack->low),
-                     next->stack->tsan_fiber, w);
-        return to;
-    }
+    if (next != NULL)
+        return enter(w, next, fake, dying);
+    w->current = NULL;
     sk_san_leave(fake, dying, w->thread_low, w->thread_bytes, w->tsan_fiber, w);
     return w->sp;
 }
 
-/* The same for a coroutine that has begun. */
-static SK_ALWAYS_INLINE void jump_to_started(struct sk_worker *w, void **save,
-                                             struct skua_task *next)
+/* Leaves the caller, whose context goes to *save, for next, which has begun. Returns when it is
+ * resumed. */
+static SK_ALWAYS_INLINE void jump_to_begun(struct sk_worker *w, void **save, struct skua_task *next)
 {
     void *fake = NULL;
-    w->current = next;
-    sk_san_leave(&fake, false, next->stack->low, (size_t)(next->stack->top - next->stack->low),
-                 next->stack->tsan_fiber, w);
-    w = sk_switch(save, next->sp, w);
+    void *to = enter(w, next, &fake, false);
+    w = sk_switch(save, to, w);
     sk_san_arrive(fake, w);
     sk_sched_arrive(w);
 }
 
-/* Leaves the caller, whose context goes to *save, for next or for the worker's own context. Returns
- * when it is resumed. */
+/* The same for next, whoever that is, or the worker's own context. */
 static SK_ALWAYS_INLINE void jump(struct sk_worker *w, void **save, struct skua_task *next)
 {
     void *fake = NULL;
@@ -228,7 +226,7 @@ void sk_park(void (*commit)(struct skua_task *task, void *arg), void *arg)
     w->left_arg = arg;
     struct skua_task *next = sk_sched_take_quickly(w);
     if (sk_likely(next != NULL))
-        jump_to_started(w, &w->current->sp, next);
+        jump_to_begun(w, &w->current->sp, next);
     else
         park_for_any(w);
 }
@@ -241,7 +239,7 @@ void sk_park_committed(void)
     if (sk_unlikely(next == NULL))
         park_for_any(w);
     else if (sk_likely(next != w->current))
-        jump_to_started(w, &w->current->sp, next);
+        jump_to_begun(w, &w->current->sp, next);
 }
 
 static void commit_woken(struct skua_task *task, void *arg)
@@ -293,7 +291,7 @@ void sk_sched_spend_slow(struct sk_worker *w)
 
 void sk_sched_dispatch(struct sk_worker *w, struct skua_task *task)
 {
-    if (context_of(w, task) == NULL)
+    if (!has_context(w, task))
         return; /* it waits for a stack */
     jump(w, &w->sp, task);
     w->current = NULL;
