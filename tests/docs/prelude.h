@@ -13,7 +13,8 @@
 
 enum { N = 3 };
 
-/* Functions: of a coroutine, of a callback, of a connection, of a range; and what is done with v. */
+/* Functions: of a coroutine, of a callback, of a connection, of a range, of a generator, of a fiber; and
+ * what is done with v. */
 int f(void *arg);
 int h(void *arg);
 void fn(void *arg);
@@ -21,6 +22,8 @@ void on_task(skua_task *task, void *arg);
 void on_future(skua_future *future, void *arg);
 int conn(int client, void *arg);
 int each(size_t begin, size_t end, void *arg);
+int body(skua_gen *self, void *arg);
+void *entry(void *value);
 void use(int value);
 
 extern void *x, *y;             /* what f and h are given */
@@ -42,6 +45,9 @@ extern skua_future *futs[N];    /* and several */
 extern skua_chan *c, *a, *b;    /* channels of int */
 extern skua_chan *ticks;        /* of a ticker */
 extern skua_case cases[N];      /* of a select */
+extern skua_gen *gen, *inner;   /* generators of int, that are sent int; */
+extern skua_gen *self;          /* the one whose body this is */
+extern skua_fiber *fib;
 extern skua_timer timer;
 extern skua_mutex m;
 extern skua_rwlock rw;

@@ -24,6 +24,13 @@ TIMES = harness.scaled(1_000_000)
 LONG_SECONDS = 50  # everything here should take one or two
 
 EXAMPLES = {
+    "producer_consumer": {
+        "lines": [line for n in range(1, 6)
+                  for line in [f"[PRODUCER] Producing {n}...",
+                               f"[CONSUMER] Consuming {n}...",
+                               "[PRODUCER] Consumer return: 200 OK"]]},
+    "switch": {
+        "lines": ["12", "34", "56", "78"]},
     "joinall": {
         "lines": ["Running in foo",
                   "Explicit context to bar",
