@@ -197,10 +197,11 @@ static inline bool sk_wait_swap(struct skua_task *task, uint64_t *word, uint64_t
 }
 
 /* In a section of runtime/solo.h. Claims a wait of a coroutine that sleeps, as woken; the caller
- * readies it. False: it does not sleep, and nothing was done. */
+ * readies it. False: it does not sleep, or is a plain thread, which may have waited since before the
+ * runtime was started and ends its wait by itself; nothing was done. */
 static inline bool sk_wait_claim_sleeper_in(const struct sk_wait *w)
 {
-    uint64_t word = sk_wait_waiting(w->ticket);
+    uint64_t word = sk_wait_waiting(w->ticket) & ~(uint64_t)SK_WAIT_THREAD;
     return sk_solo_cas_in(&w->task->x_wait, &word, word | SK_WAIT_CLAIMED);
 }
 
