@@ -221,6 +221,15 @@ static inline enum sk_wait_claim sk_wait_claim(struct skua_task *task, uint64_t 
     return SK_WAIT_LOST;
 }
 
+/* Any thread. Why the wait has ended, if it did so before it was woken; 0: it has not, or was. */
+static inline int sk_wait_over(const struct skua_task *task, uint64_t ticket)
+{
+    uint64_t word = sk_load_relaxed(&task->x_wait);
+    bool claimed = word >> SK_WAIT_EPOCH_SHIFT == ticket >> SK_WAIT_EPOCH_SHIFT &&
+                   sk_wait_state(word) == SK_WAIT_CLAIMED;
+    return claimed ? sk_wait_code(word) : 0;
+}
+
 static inline void sk_wait_finish(struct skua_task *task, enum sk_wait_claim claim)
 {
     if (claim == SK_WAIT_WON)
