@@ -53,9 +53,13 @@ static __thread struct sk_fiber_home *thread_home;
 static pthread_key_t key; /* only for its destructor */
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 
-static void end_thread(void *home)
+static void end_thread(void *arg)
 {
+    struct sk_fiber_home *home = arg;
     thread_home = NULL;
+    if (home->current != &home->root)
+        sk_place_misused("pthread_exit", "fiber", home->current,
+                         "has ended its thread, which stands elsewhere; it must return");
     sk_fiber_end(home);
 }
 
