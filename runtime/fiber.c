@@ -197,6 +197,13 @@ static SK_SAN_NO_FRAME noreturn void fiber_main(void *value, void *arg)
     sk_arch_hand_last(sp, bury, home);
 }
 
+bool sk_fiber_has_opened(const struct skua_task *task)
+{
+    const struct sk_fiber_home *home = sk_local_fibers_of(task);
+    return home == NULL || home->current->parent == NULL ||
+           sk_place_has_opened(&home->current->scopes, task);
+}
+
 static void check_owner(const char *call, const struct skua_fiber *f, const struct sk_place *here)
 {
     if (sk_unlikely(f->home->runner != here->runner))
