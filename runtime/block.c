@@ -64,6 +64,7 @@ struct job {
     uint64_t ticket;
     skua_time deadline; /* fn is not called after it */
     int result;         /* of fn, or why it was not called */
+    int over;           /* once RUNNING: why the wait had ended by then, or 0 */
     enum job_state state;
 };
 
@@ -112,6 +113,7 @@ static struct job *take_locked(void)
     struct job *job = sk_container_of(node, struct job, link);
     sk_assert(job->state == QUEUED);
     job->state = RUNNING;
+    job->over = sk_wait_over(job->task, job->ticket);
     return job;
 }
 
@@ -228,8 +230,11 @@ static bool has_passed(skua_time deadline)
 static int run(struct job *job)
 {
     volatile int result; /* pthread_cleanup_push may be a setjmp */
+    /* The caller's worker is busy, or it would have withdrawn it. */
+    if (job->over < 0)
+        return job->over;
     if (has_passed(job->deadline))
-        return -ETIMEDOUT; /* the caller's worker is busy, or its timer would have withdrawn it */
+        return -ETIMEDOUT;
     pthread_cleanup_push(panic_at_exit, job);
     result = job->fn(job->arg);
     pthread_cleanup_pop(0);

@@ -178,6 +178,8 @@ struct sk_cancel_shield sk_cancel_hold_shield(struct skua_task *task)
 void sk_cancel_give_shield_back(struct skua_task *task, struct sk_cancel_shield before)
 {
     int16_t depth = depth_of(task); /* a scope may have been closed meanwhile */
+    if (before.unwinding && (task->flags & SK_TASK_UNWINDING) == 0)
+        return; /* fibers: the one that began before has ended before */
     sk_store_relaxed(&task->x_shield, before.depth < depth ? before.depth : depth);
     if (!before.unwinding)
         task->flags &= (uint8_t)~SK_TASK_UNWINDING;

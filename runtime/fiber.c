@@ -53,9 +53,13 @@ static __thread struct sk_fiber_home *thread_home;
 static pthread_key_t key; /* only for its destructor */
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 
-static void end_thread(void *home)
+static void end_thread(void *arg)
 {
+    struct sk_fiber_home *home = arg;
     thread_home = NULL;
+    if (home->current != &home->root)
+        sk_place_misused("pthread_exit", "fiber", home->current,
+                         "has ended its thread, which stands elsewhere; it must return");
     sk_fiber_end(home);
 }
 
@@ -191,6 +195,13 @@ static SK_SAN_NO_FRAME noreturn void fiber_main(void *value, void *arg)
     void *sp = parent->sp;
     sk_san_leave(NULL, true, parent->spot.low, parent->spot.bytes, parent->spot.fiber, home);
     sk_arch_hand_last(sp, bury, home);
+}
+
+bool sk_fiber_has_opened(const struct skua_task *task)
+{
+    const struct sk_fiber_home *home = sk_local_fibers_of(task);
+    return home == NULL || home->current->parent == NULL ||
+           sk_place_has_opened(&home->current->scopes, task);
 }
 
 static void check_owner(const char *call, const struct skua_fiber *f, const struct sk_place *here)

@@ -14,6 +14,7 @@
 #include "runtime/base/mem.h"
 #include "runtime/base/sanitizer.h"
 #include "runtime/cancel.h"
+#include "runtime/fiber.h"
 #include "runtime/place.h"
 #include "runtime/stack.h"
 
@@ -34,6 +35,7 @@ struct skua_gen {
     enum gen_state state;
     int code; /* once it has ended: its result */
     bool unwinding;
+    struct sk_cancel_shield shield; /* while it unwinds: its caller's */
     int (*fn)(struct skua_gen *, void *);
     void *arg;
     struct sk_san_spot spot;
@@ -71,6 +73,13 @@ static SK_ALWAYS_INLINE int change_sides(struct skua_gen *g, int code)
     return code;
 }
 
+/* A fiber that stands in the body may have come back to it with other scopes open around it: what
+ * the body has opened, that fiber has. */
+static inline bool has_opened(const struct skua_gen *g, const struct skua_task *task)
+{
+    return sk_place_has_opened(&g->scopes, task) && sk_fiber_has_opened(task);
+}
+
 static void give_stack(struct skua_gen *g)
 {
     sk_place_give_stack(g->stack);
@@ -95,7 +104,7 @@ static SK_SAN_NO_FRAME noreturn void gen_main(void *code, void *arg)
     sk_san_arrive(NULL, g);
     int result = g->fn(g, g->arg);
     struct skua_task *task = sk_current_task();
-    if (sk_place_has_opened(&g->scopes, task))
+    if (has_opened(g, task))
         sk_place_left_scope_open(task, "generator", g, "returned");
     g->code = result < 0 ? result : 0;
     g->state = ENDED;
@@ -117,14 +126,34 @@ static SK_ALWAYS_INLINE int resume(struct skua_gen *g, int code, void *out)
     return change_sides(g, code);
 }
 
+static void hold_shield(struct skua_gen *g)
+{
+    struct skua_task *task = sk_current_task();
+    if (task != NULL)
+        g->shield = sk_cancel_hold_shield(task);
+}
+
+static void give_shield_back(const struct skua_gen *g)
+{
+    struct skua_task *task = sk_current_task();
+    if (task != NULL)
+        sk_cancel_give_shield_back(task, g->shield);
+}
+
+/* One that was being freed has nobody left who frees it. */
 struct sk_stack *sk_gen_forsake(struct skua_gen *g)
 {
+    struct sk_stack *below = g->below;
     sk_san_forsake(&g->spot);
     sk_stack_forsake(g->stack);
     give_stack(g);
     g->state = ENDED;
     g->code = -ECANCELED;
-    return g->below;
+    if (g->unwinding) {
+        give_shield_back(g);
+        sk_mem_free(g);
+    }
+    return below;
 }
 
 /* ---- the calls ---- */
@@ -195,7 +224,7 @@ static inline int check_yield(const struct skua_gen *g, const struct sk_place *h
         return -EINVAL;
     if (sk_unlikely(g->unwinding))
         return -ECANCELED;
-    return sk_place_has_opened(&g->scopes, here->task) ? -EINVAL : 0;
+    return has_opened(g, here->task) ? -EINVAL : 0;
 }
 
 int skua_gen_yield(skua_gen *g, const void *out, void *in)
@@ -214,14 +243,10 @@ int skua_gen_yield(skua_gen *g, const void *out, void *in)
 /* The pending yield fails, and every further one: so the body ends. */
 static void unwind(struct skua_gen *g)
 {
-    struct skua_task *task = sk_current_task();
-    struct sk_cancel_shield before = {.depth = 0};
-    if (task != NULL)
-        before = sk_cancel_hold_shield(task);
+    hold_shield(g);
     g->unwinding = true;
     (void)resume(g, -ECANCELED, NULL);
-    if (task != NULL)
-        sk_cancel_give_shield_back(task, before);
+    give_shield_back(g);
 }
 
 void skua_gen_free(skua_gen *g)

@@ -6,7 +6,7 @@ struct skua_gen;
 struct sk_stack;
 
 /* Its body's caller, while it runs. Its body will never go on: it has ended with -ECANCELED, and its
- * stack goes back. Returns the stack on which its caller stands. */
+ * stack goes back; it is gone if it was being freed. Returns the stack on which its caller stands. */
 struct sk_stack *sk_gen_forsake(struct skua_gen *g);
 
 #endif

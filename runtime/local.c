@@ -67,6 +67,11 @@ struct sk_fiber_home **sk_local_fibers(struct skua_task *task)
     return locals != NULL ? &locals->fibers : NULL;
 }
 
+struct sk_fiber_home *sk_local_fibers_of(const struct skua_task *task)
+{
+    return task->locals != NULL ? task->locals->fibers : NULL;
+}
+
 void sk_local_destroy(struct skua_task *task)
 {
     if (task->scopes != NULL)

@@ -222,7 +222,8 @@ int sk_stack_prepare(void)
     size_t bytes = 0;
     pthread_once(&once, prepare_once);
     sk_lock(&pool.lock);
-    bool known = pool.promised_bytes != 0 || pool.outside_bytes != 0;
+    bool known =
+        pool.outside_bytes != 0; /* a runtime that runs now may have ended a moment later */
     sk_unlock(&pool.lock);
     if (known)
         return 0;

@@ -197,10 +197,11 @@ static inline bool sk_wait_swap(struct skua_task *task, uint64_t *word, uint64_t
 }
 
 /* In a section of runtime/solo.h. Claims a wait of a coroutine that sleeps, as woken; the caller
- * readies it. False: it does not sleep, and nothing was done. */
+ * readies it. False: it does not sleep, or is a plain thread, which may have waited since before the
+ * runtime was started and ends its wait by itself; nothing was done. */
 static inline bool sk_wait_claim_sleeper_in(const struct sk_wait *w)
 {
-    uint64_t word = sk_wait_waiting(w->ticket);
+    uint64_t word = sk_wait_waiting(w->ticket) & ~(uint64_t)SK_WAIT_THREAD;
     return sk_solo_cas_in(&w->task->x_wait, &word, word | SK_WAIT_CLAIMED);
 }
 
@@ -218,6 +219,15 @@ static inline enum sk_wait_claim sk_wait_claim(struct skua_task *task, uint64_t 
             return sk_likely(state == SK_WAIT_WAITING) ? SK_WAIT_WON : SK_WAIT_WON_EARLY;
     }
     return SK_WAIT_LOST;
+}
+
+/* Any thread. Why the wait has ended, if it did so before it was woken; 0: it has not, or was. */
+static inline int sk_wait_over(const struct skua_task *task, uint64_t ticket)
+{
+    uint64_t word = sk_load_relaxed(&task->x_wait);
+    bool claimed = word >> SK_WAIT_EPOCH_SHIFT == ticket >> SK_WAIT_EPOCH_SHIFT &&
+                   sk_wait_state(word) == SK_WAIT_CLAIMED;
+    return claimed ? sk_wait_code(word) : 0;
 }
 
 static inline void sk_wait_finish(struct skua_task *task, enum sk_wait_claim claim)

@@ -273,13 +273,15 @@ SK_ARCH_RETURN_BY_JUMP static __attribute__((noinline)) int recv_or_wait(struct 
 }
 
 /* In a section of runtime/solo.h. Takes out and claims the first of q, if it sleeps there; `bit` says
- * that q is not empty (I1). NULL: nothing was done. */
+ * that q is not empty (I1). A plain thread that has held the lock since before the runtime was started
+ * ends no section until it comes again. NULL: nothing was done. */
 static SK_ALWAYS_INLINE struct sk_chan_waiter *claim_sleeper_in(struct skua_chan *c,
                                                                 struct sk_queue *q, uint64_t bit)
 {
     uint64_t word = sk_load_acquire(&c->x_lock); /* QL2 */
     struct sk_waiter *waiter = sk_container_of(q->list.next, struct sk_waiter, link);
-    if (sk_unlikely((word & bit) == 0) || sk_unlikely(!sk_wait_claim_sleeper_in(waiter->wait)))
+    if (sk_unlikely((word & (bit | SK_QUEUE_LOCKED)) != bit) ||
+        sk_unlikely(!sk_wait_claim_sleeper_in(waiter->wait)))
         return NULL;
     waiter->claimed = true;
     sk_list_remove(&waiter->link);

@@ -609,6 +609,27 @@ static int set(void *arg)
     return 0;
 }
 
+/* Goal: a call that was cancelled while it queued is not begun, though its caller had no time to
+ * withdraw it. */
+BLOCK_TEST(cancelled_beside_a_hog, 1)
+{
+    struct gate gate = {.open = 0};
+    struct call c = {.dl = SKUA_NEVER};
+    skua_scope s;
+    SKT_EQ(skua_scope_open(&s, SKUA_COLLECT, SKUA_NEVER), 0);
+    SKT_EQ(skua_spawn(&s, block_in_gate, &gate), 0);
+    RT_UNTIL(atomic_load(&gate.entered) == 1);
+    skua_task *task = spawn_call(&s, &c);
+    SKT_EQ(skua_cancel(task), 1);
+    atomic_store(&gate.open, 1);
+    for (skua_time until = skua_in(SKUA_MS(20)); skua_now() < until;)
+        continue; /* where there is one worker, nobody else runs */
+    SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+    SKT_EQ(atomic_load(&c.called), 0);
+    SKT_EQ(atomic_load(&c.rc), -ECANCELED);
+    skua_task_unref(task);
+}
+
 BLOCK_TEST(no_starving, 1)
 {
     _Atomic(int) x = 0;

@@ -745,7 +745,7 @@ RT_TEST(gen, recursive)
     skua_gen_free(g);
 }
 
-/* ---- with fibers, and in callbacks ---- */
+/* ---- with fibers ---- */
 
 struct stuck {
     skua_gen *outer, *inner;
@@ -823,6 +823,109 @@ RT_TEST(gen, fiber_ends_in_a_body)
     skua_gen_free(x.inner);
     skua_gen_free(x.outer);
 }
+
+/* ---- freed, and its body switches to another fiber ---- */
+
+struct detour {
+    skua_gen *g;
+    skua_fiber *to;
+};
+
+static int clean_up_by_switching(skua_gen *g, void *arg)
+{
+    const struct detour *d = arg;
+    SKT_EQ(skua_gen_yield(g, NULL, NULL), -ECANCELED);
+    skua_fiber_switch(d->to, NULL);
+    return 0;
+}
+
+static void *free_it(void *arg)
+{
+    const struct detour *d = arg;
+    skua_gen_free(d->g);
+    return NULL;
+}
+
+static void make_detour(struct detour *d)
+{
+    d->g = make(clean_up_by_switching, d, 0, 0);
+    SKT_EQ(skua_gen_next(d->g, NULL, NULL), 1);
+}
+
+/* Nothing is left of the shield that held while a body was unwound. */
+static void check_unshielded(void)
+{
+    SKT_EQ(skua_shield(0), 0);
+    SKT_EQ(skua_cancel(skua_self()), 1);
+    SKT_EQ(skua_sleep(SKUA_MS(1)), -ECANCELED);
+}
+
+/* Goal: a fiber that is freed while it frees a generator leaves neither a shield nor the generator. */
+RT_TEST(gen, freer_is_freed)
+{
+    struct detour d = {.to = skua_fiber_self()};
+    skua_fiber *f = NULL;
+    make_detour(&d);
+    SKT_EQ(skua_fiber_new(&f, free_it, &d, 0), 0);
+    skua_fiber_switch(f, NULL);
+    skua_fiber_free(f);
+    check_unshielded();
+}
+
+/* Goal: two bodies that are unwound in two fibers, and end in the order in which they began. */
+RT_TEST(gen, freed_crosswise)
+{
+    struct detour first = {.to = skua_fiber_self()}, second;
+    skua_fiber *f = NULL;
+    make_detour(&first);
+    SKT_EQ(skua_fiber_new(&f, free_it, &first, 0), 0);
+    second.to = f;
+    make_detour(&second);
+    skua_fiber_switch(f, NULL);
+    skua_gen_free(second.g); /* its body lets the first one end, and f */
+    skua_fiber_free(f);
+    check_unshielded();
+}
+
+static int switch_and_yield(skua_gen *g, void *arg)
+{
+    const struct detour *d = arg;
+    skua_scope s;
+    SKT_NULL(skua_fiber_switch(d->to, NULL));
+    SKT_EQ(skua_gen_yield(g, NULL, NULL), 0);
+    SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
+    SKT_EQ(skua_gen_yield(g, NULL, NULL), -EINVAL); /* this one it has opened */
+    SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+    return 0;
+}
+
+static void *call_twice(void *arg)
+{
+    struct detour *d = arg;
+    SKT_EQ(skua_gen_next(d->g, NULL, NULL), 1);
+    SKT_EQ(skua_gen_next(d->g, NULL, NULL), 0);
+    return NULL;
+}
+
+/* Goal: what the coroutine's own function opens while a fiber stands in a body was not opened in
+ * it. */
+RT_TEST(gen, scope_of_another_fiber)
+{
+    struct detour d = {.to = skua_fiber_self()};
+    skua_fiber *f = NULL;
+    skua_scope s;
+    d.g = make(switch_and_yield, &d, 0, 0);
+    SKT_EQ(skua_fiber_new(&f, call_twice, &d, 0), 0);
+    skua_fiber_switch(f, NULL);
+    SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
+    skua_fiber_switch(f, NULL);
+    SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+    SKT_EQ(skua_gen_next(d.g, NULL, NULL), 0);
+    skua_fiber_free(f);
+    skua_gen_free(d.g);
+}
+
+/* ---- in callbacks ---- */
 
 static int wait_where_forbidden(skua_gen *g, void *arg)
 {

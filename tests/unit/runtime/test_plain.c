@@ -183,6 +183,32 @@ SKT_TEST(plain, thread_ends)
     }
 }
 
+static void *exit_thread(void *arg)
+{
+    (void)arg;
+    pthread_exit(NULL);
+}
+
+static void *exit_in_fiber(void *arg)
+{
+    skua_fiber *f = NULL;
+    SKT_EQ(skua_fiber_new(&f, exit_thread, arg, 0), 0);
+    return skua_fiber_switch(f, NULL);
+}
+
+static void end_thread_in_fiber(void *arg)
+{
+    rt_thread_join(rt_thread(exit_in_fiber, arg));
+}
+
+/* Goal: a fiber that ends its thread is an error with a message. */
+SKT_TEST(plain, thread_ends_in_a_fiber)
+{
+    char out[2048];
+    SKT_NE(skt_in_child(end_thread_in_fiber, NULL, out, sizeof(out)), 0);
+    SKT_STR_HAS(out, "has ended its thread");
+}
+
 static void *next_elsewhere(void *g)
 {
     check_next(g, 2);

@@ -172,6 +172,19 @@ SKT_TEST(stack, outlives_a_stop)
     SKT_FALSE(is_mapped(odd_low));
 }
 
+/* Goal: a plain thread that has asked beside a runtime gets its stack though the runtime ends
+ * meanwhile. */
+SKT_TEST(stack, prepared_before_a_stop)
+{
+    SKT_EQ(sk_stack_start(64 << 10), 0);
+    SKT_EQ(sk_stack_prepare(), 0);
+    sk_stack_stop();
+    struct sk_stack *stack = sk_stack_take_shared(0);
+    SKT_NOT_NULL(stack);
+    sk_stack_give_shared(stack);
+    sk_stack_stop();
+}
+
 /* Goal: the same without a runtime before, from the shared cache, whose stacks come to the workers. */
 SKT_TEST(stack, without_runtime)
 {

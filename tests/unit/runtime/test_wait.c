@@ -75,6 +75,18 @@ SKT_TEST(wait, thread)
     SKT_EQ(skua_stop(SKUA_NEVER), 0);
 }
 
+/* Goal: a lonely worker claims no plain thread in a section: that one ends its wait without a look at
+ * sections, and may have begun it before the runtime was started. */
+SKT_TEST(wait, thread_is_no_sleeper)
+{
+    struct sk_wait w;
+    SKT_EQ(sk_wait_begin(&w, SKUA_NEVER, 0), 0);
+    atomic_store(&w.task->x_wait, sk_wait_waiting(w.ticket));
+    SKT_FALSE(sk_wait_claim_sleeper_in(&w));
+    atomic_store(&w.task->x_wait, w.ticket);
+    SKT_TRUE(sk_wait_abandon(&w));
+}
+
 /* Goal: a wait that sees no cancellation, and one that does. */
 RT_TEST(wait, nocancel)
 {

@@ -3,8 +3,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "runtime/base/mem.h"
+#include "sync/chan.h"
 #include "tests/unit/sync/chan_test.h"
 
 /* Goal: what cannot be is refused, and nothing is made of it. */
@@ -590,4 +592,53 @@ RT_TEST(chan, callbacks)
         RT_UNTIL(atomic_load(&cb.done) == 1);
         skua_chan_unref(cb.chan);
     }
+}
+
+/* ---- a lonely worker beside who came before it ---- */
+
+static skua_chan *held;
+static bool was_left_alone;
+
+static int receive_seven(void *arg)
+{
+    int value = 0;
+    (void)arg;
+    SKT_EQ(skua_chan_recv(held, &value, SKUA_NEVER), 0);
+    SKT_EQ(value, 7);
+    return 0;
+}
+
+/* As a plain thread does that has the lock since before the runtime was started: it ends nobody's
+ * solitude. */
+static void *let_go_late(void *arg)
+{
+    usleep(20000);
+    was_left_alone = atomic_load(&held->x_lock) == (SK_CHAN_RECEIVERS | SK_QUEUE_LOCKED);
+    atomic_fetch_and(&held->x_lock, ~(uint64_t)SK_QUEUE_LOCKED);
+    return arg;
+}
+
+static void send_beside_a_holder(void)
+{
+    skua_scope s;
+    int value = 7;
+    pthread_t holder;
+    held = ct_new(CT_RENDEZVOUS, sizeof(int));
+    ct_open(&s);
+    SKT_EQ(skua_spawn(&s, receive_seven, NULL), 0);
+    while (atomic_load(&held->x_lock) != SK_CHAN_RECEIVERS)
+        SKT_EQ(skua_yield(), 0);
+    atomic_fetch_or(&held->x_lock, (uint64_t)SK_QUEUE_LOCKED);
+    SKT_EQ(pthread_create(&holder, NULL, let_go_late, NULL), 0);
+    SKT_EQ(skua_chan_send(held, &value, SKUA_NEVER), 0);
+    SKT_EQ(pthread_join(holder, NULL), 0);
+    SKT_TRUE(was_left_alone);
+    SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+    skua_chan_unref(held);
+}
+
+/* Goal: sections respect a lock that was taken before there were any. */
+SKT_TEST(chan, held_since_before_the_start)
+{
+    rt_run(1, send_beside_a_holder);
 }
