@@ -12,6 +12,7 @@
 #include "runtime/base/log.h"
 #include "runtime/base/mem.h"
 #include "runtime/base/sys.h"
+#include "runtime/block.h"
 #include "runtime/cancel.h"
 #include "runtime/current.h"
 #include "runtime/driver.h"
@@ -167,6 +168,7 @@ static void prepare(void)
     sk_store_relaxed(&sk_runtime.x_start_failure, 0);
     sk_runtime.slice_ticks = sk_clock_ticks(sk_runtime.settings.slice_ns);
     sk_idle_init(sk_runtime.settings.workers, wake_worker);
+    sk_block_start();
 }
 
 void sk_runtime_await_all_left(void)
@@ -316,12 +318,14 @@ static void report_left(void)
     sk_log(SK_LOG_ERROR,
            "skua_stop: %llu coroutine(s) of the root scope have not ended, though cancelled; the "
            "runtime runs on; a coroutine "
-           "that computes for long should poll skua_cancelled()",
+           "that computes for long should poll skua_cancelled(), and what skua_block runs for one "
+           "must end",
            (unsigned long long)left);
 }
 
 static void tear_down(void)
 {
+    sk_block_stop();
     end_threads(sk_runtime.worker_count);
     sk_fault_stop();
     free_workers();
@@ -334,7 +338,7 @@ int skua_stop(skua_time dl)
 {
     uint32_t running = SK_RUNTIME_RUNNING;
     int rc = sk_clock_check_deadline(dl);
-    if (sk_current_worker() != NULL)
+    if (sk_current_worker() != NULL || sk_block_is_inside())
         return -EDEADLK;
     if (rc < 0)
         return rc;

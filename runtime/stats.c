@@ -30,6 +30,8 @@ int skua_stats(skua_stats_view *out, unsigned worker)
         .enters = sk_load_relaxed(&w->io_counts.x_enters),
         .completions = sk_load_relaxed(&w->io_counts.x_completions),
         .spills = sk_load_relaxed(&w->counts.x_spills),
+        .blocks = sk_load_relaxed(&w->x_blocks),
+        .block_waits = sk_load_relaxed(&w->x_block_waits),
     };
     size_t size = out->size == 0 || out->size > sizeof(view) ? sizeof(view) : (size_t)out->size;
     view.size = size;

@@ -152,12 +152,22 @@ static inline int sk_wait_begin(struct sk_wait *w, skua_time dl, unsigned flags)
 }
 
 /* In a section of runtime/solo.h: there is one worker, and it runs the waiter. Nobody could run it
- * before it has left its stack, so the commit may come first. And nobody can have claimed it since
- * begin, nor cancelled it since the look there: a stranger who does so first ends the sections. The
- * waiter then calls sk_park_committed and sk_wait_result. */
-static inline void sk_wait_commit_in(struct sk_wait *w)
+ * before it has left its stack, so the commit may come first. And nobody can have cancelled it since
+ * the look in begin: a stranger who does so ends the sections before he looks at x_wait. True: the
+ * waiter calls sk_park_committed and sk_wait_result. False: it was claimed, by what it did itself. */
+static inline bool sk_wait_commit_in(struct sk_wait *w)
 {
-    sk_store_release(&w->task->x_wait, sk_wait_waiting(w->ticket)); /* WT3 */
+    uint64_t word = w->ticket;
+    return sk_solo_cas_in(&w->task->x_wait, &word, sk_wait_waiting(word)); /* WT3 */
+}
+
+static inline bool sk_wait_try_commit(struct sk_wait *w)
+{
+    if (sk_unlikely(sk_load_relaxed(&w->task->x_cancel) != 0) || !sk_solo_try_enter())
+        return false;
+    bool committed = sk_wait_commit_in(w);
+    sk_solo_leave();
+    return committed;
 }
 
 /* The waiter only, after it has slept. */
@@ -171,7 +181,10 @@ static inline int sk_wait_park(struct sk_wait *w)
 {
     if (sk_unlikely(w->deadline != SKUA_NEVER || (w->ticket & SK_WAIT_THREAD) != 0))
         return sk_wait_park_fully(w);
-    sk_park(sk_wait_commit, (void *)(uintptr_t)w->ticket);
+    if (sk_likely(sk_wait_try_commit(w)))
+        sk_park_committed();
+    else
+        sk_park(sk_wait_commit, (void *)(uintptr_t)w->ticket);
     return sk_wait_result(w);
 }
 

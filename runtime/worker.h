@@ -73,6 +73,8 @@ struct sk_worker {
     struct sk_inject inbox; /* tasks that run on this worker only */
     struct sk_timer_heap timers;
     struct sk_driver_counts io_counts;
+    _Atomic(uint64_t) x_blocks; /* counts as those above */
+    _Atomic(uint64_t) x_block_waits;
 };
 
 static inline bool sk_worker_slice_is_over(const struct sk_worker *w)

@@ -210,7 +210,7 @@ static SK_ALWAYS_INLINE bool enter_alone(struct skua_chan *c, struct sk_chan_wai
     if (waiter->base.wait->deadline != SKUA_NEVER || !sk_solo_try_enter())
         return false;
     uint64_t word = sk_load_acquire(&c->x_lock); /* QL2 */
-    sk_wait_commit_in(waiter->base.wait);
+    (void)sk_wait_commit_in(waiter->base.wait);
     sk_chan_locked_enter(c, &word, waiter, is_send);
     sk_queue_let_go(&c->x_lock, word);
     sk_solo_leave();
@@ -295,7 +295,7 @@ static __attribute__((noinline)) int hand_over(void *to, const void *from, size_
     if (to != NULL)
         sk_chan_ring_copy(to, from, bytes);
     sk_store_release(&partner->x_outcome, (uint32_t)SK_CHAN_PASSED); /* CH1 */
-    sk_ready(task);
+    sk_wait_finish(task, SK_WAIT_WON);
     return 0;
 }
 

@@ -19,10 +19,12 @@ typedef struct skua_stats_view {
     uint64_t enters;      /* io_uring_enter calls */
     uint64_t completions; /* I/O completions */
     uint64_t spills;      /* coroutines sent to the global queue, the own being full */
+    uint64_t blocks;      /* calls of skua_block that were handed to its threads */
+    uint64_t block_waits; /* those of them that found all threads busy, and no more allowed */
 } skua_stats_view;
 
 #ifdef __cplusplus
-#define SKUA_STATS_VIEW_INIT { sizeof(skua_stats_view), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define SKUA_STATS_VIEW_INIT { sizeof(skua_stats_view), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #else
 #define SKUA_STATS_VIEW_INIT { .size = sizeof(skua_stats_view) }
 #endif

@@ -10,17 +10,19 @@ SKUA_EXTERN_C_BEGIN
 /* Zero means the default in every field. The environment (SKUA_WORKERS, SKUA_STACK_SIZE ...)
  * overrides the program. */
 typedef struct skua_config {
-    size_t size;           /* sizeof(skua_config), set by SKUA_CONFIG_INIT */
-    unsigned workers;      /* threads, 1..1024; default min(affinity, cgroup quota) */
-    size_t stack_size;     /* bytes promised to a coroutine, 16 KiB..32 MiB; default 128 KiB */
-    unsigned flags;        /* none is defined: 0 */
-    unsigned ring_entries; /* submission entries of a worker's ring, 4..32768; default 256 */
-    unsigned batch;        /* dispatches between two looks at I/O, 1..65536; default 64 */
-    int64_t slice_ns;      /* time between two looks at I/O, 10 us..1 s; default 200 us */
+    size_t size;            /* sizeof(skua_config), set by SKUA_CONFIG_INIT */
+    unsigned workers;       /* threads, 1..1024; default min(affinity, cgroup quota) */
+    size_t stack_size;      /* bytes promised to a coroutine, 16 KiB..32 MiB; default 128 KiB */
+    unsigned flags;         /* none is defined: 0 */
+    unsigned ring_entries;  /* submission entries of a worker's ring, 4..32768; default 256 */
+    unsigned batch;         /* dispatches between two looks at I/O, 1..65536; default 64 */
+    int64_t slice_ns;       /* time between two looks at I/O, 10 us..1 s; default 200 us */
+    unsigned block_threads; /* most threads of skua_block, 1..4096; default 4 for each CPU */
+    int64_t block_idle_ns;  /* an idle one of them leaves after it, 1 ms..1 day; default 10 s */
 } skua_config;
 
 #ifdef __cplusplus
-#define SKUA_CONFIG_INIT { sizeof(skua_config), 0, 0, 0, 0, 0, 0 }
+#define SKUA_CONFIG_INIT { sizeof(skua_config), 0, 0, 0, 0, 0, 0, 0, 0 }
 #else
 #define SKUA_CONFIG_INIT { .size = sizeof(skua_config) }
 #endif
@@ -58,8 +60,9 @@ SKUA_API int skua_call(int (*fn)(void *), void *arg, skua_time dl);
  * standard error what leaked.
  * dl        absolute CLOCK_MONOTONIC ns, SKUA_NOW or SKUA_NEVER; after it cancellation reaches into
  *           shields too.
- * returns   0; -ETIMEDOUT: coroutines are left, and the runtime runs on; -EDEADLK in a coroutine;
- *           -EPERM in a callback that must not wait; -ESHUTDOWN without a runtime.
+ * returns   0; -ETIMEDOUT: coroutines are left, and the runtime runs on; -EDEADLK in a coroutine,
+ *           and in a function that skua_block runs for one; -EPERM in a callback that must not
+ *           wait; -ESHUTDOWN without a runtime.
  * blocks    the calling thread.   from  plain thread. */
 SKUA_API int skua_stop(skua_time dl);
 

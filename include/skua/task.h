@@ -132,6 +132,27 @@ SKUA_API void *skua_local_get(skua_local key);
  * suspends  never.   from  coroutine only. */
 SKUA_API int skua_local_set(skua_local key, void *value);
 
+/** Runs fn(arg) where it may block: in a thread of a pool, while the caller waits and its worker goes
+ * on with others. For calls that have no form of their own here: a library that reads a file, a
+ * database's client, getaddrinfo. The pool starts threads as they are needed, at most
+ * SKUA_BLOCK_THREADS; further calls wait in the order in which they came, and a thread that is idle
+ * for SKUA_BLOCK_IDLE leaves. In a plain thread fn is simply called, with or without a runtime.
+ * fn        runs in a plain thread that blocks the signals sent to the process: skua_self() is NULL
+ *           in it, a skua call that waits blocks that thread (and gets -ESHUTDOWN when the runtime
+ *           stops), and skua_block calls its function at once. It must return, and must not wait for
+ *           what the caller holds, or for a call of skua_block that has not begun: all threads of
+ *           the pool may be taken.
+ * arg       may point to the caller's stack.
+ * dl        absolute CLOCK_MONOTONIC ns, or SKUA_NEVER: fn is not begun after it, nor once the caller
+ *           is cancelled. When fn runs, only its end ends the wait, skua_stop's too, and its result
+ *           is what is returned.
+ * returns   what fn returned, unchanged. Without ever calling fn: -ECANCELED, -ETIMEDOUT; -EAGAIN
+ *           (SKUA_NOW: it would wait); -ENOMEM (there is no thread, and none could be started: a
+ *           line on standard error says why); -EPERM (in a callback that must not wait); -EINVAL (fn
+ *           is NULL, or dl).
+ * suspends  may.   from  coroutine or plain thread. */
+SKUA_API int skua_block(int (*fn)(void *), void *arg, skua_time dl);
+
 SKUA_EXTERN_C_END
 
 #endif

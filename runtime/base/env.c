@@ -13,7 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MAX_WORKERS 1024
+#define MAX_WORKERS       1024
+#define MAX_BLOCK_THREADS 4096
+/* They sleep most of the time. */
+#define BLOCK_THREADS_PER_CPU 4
 
 static const char *const chaos_words[] = {"migrate", "inline", "noinline", NULL};
 static const char *const log_words[] = {"error", "warn", "info", "debug", NULL};
@@ -61,6 +64,17 @@ static const struct sk_env_row rows[] = {
         .fallback = 200000, SETTING(slice_ns), FIELD(slice_ns),
         .doc = "Time after which a worker looks at I/O and timers although the batch is not spent "
                "(a unit is required: ns, us, ms or s)." },
+    [SK_ENV_BLOCK_THREADS] = {
+        .name = "SKUA_BLOCK_THREADS", .kind = SK_ENV_KIND_AUTO, .min = 1,
+        .max = MAX_BLOCK_THREADS, SETTING(block_threads), FIELD(block_threads),
+        .doc = "Threads that run what skua_block is given, at most; 'auto' is four for each CPU "
+               "of the affinity and the cgroup's quota." },
+    [SK_ENV_BLOCK_IDLE] = {
+        .name = "SKUA_BLOCK_IDLE", .kind = SK_ENV_KIND_TIME, .min = 1000000,
+        .max = INT64_C(86400000000000), .fallback = INT64_C(10000000000), SETTING(block_idle_ns),
+        FIELD(block_idle_ns),
+        .doc = "Time after which a thread of skua_block that has nothing to do leaves (a unit is "
+               "required: ns, us, ms or s)." },
     [SK_ENV_CHAOS] = {
         .name = "SKUA_CHAOS", .kind = SK_ENV_KIND_LIST, .words = chaos_words,
         .rivals = SK_CHAOS_INLINE | SK_CHAOS_NOINLINE, SETTING(chaos),
@@ -378,14 +392,19 @@ unsigned sk_env_quota_cpus(const char *root)
 
 /* ---- all of it ---- */
 
-static void resolve_workers(struct sk_settings *s)
+static void resolve_autos(struct sk_settings *s)
 {
-    s->affinity_cpus = count_affinity();
-    s->quota_cpus = sk_env_quota_cpus("");
-    unsigned n = s->affinity_cpus;
-    if (s->quota_cpus != 0 && s->quota_cpus < n)
-        n = s->quota_cpus;
-    s->workers = n < MAX_WORKERS ? n : MAX_WORKERS;
+    unsigned affinity = count_affinity(), quota = sk_env_quota_cpus("");
+    unsigned cpus = quota != 0 && quota < affinity ? quota : affinity;
+    if (s->workers == 0) {
+        s->affinity_cpus = affinity;
+        s->quota_cpus = quota;
+        s->workers = cpus < MAX_WORKERS ? cpus : MAX_WORKERS;
+    }
+    if (s->block_threads == 0)
+        s->block_threads = cpus < MAX_BLOCK_THREADS / BLOCK_THREADS_PER_CPU
+                               ? cpus * BLOCK_THREADS_PER_CPU
+                               : MAX_BLOCK_THREADS;
 }
 
 int sk_env_load(struct sk_settings *out, const skua_config *cfg)
@@ -411,8 +430,8 @@ int sk_env_load(struct sk_settings *out, const skua_config *cfg)
                       : program   ? SK_ENV_FROM_PROGRAM
                                   : SK_ENV_FROM_DEFAULT;
     }
-    if (s.workers == 0)
-        resolve_workers(&s);
+    if (s.workers == 0 || s.block_threads == 0)
+        resolve_autos(&s);
     *out = s;
     sk_log_level_set(s.log);
     warn_unknown();

@@ -21,6 +21,8 @@ enum sk_env_id {
     SK_ENV_RING_ENTRIES,
     SK_ENV_BATCH,
     SK_ENV_SLICE,
+    SK_ENV_BLOCK_THREADS,
+    SK_ENV_BLOCK_IDLE,
     SK_ENV_CHAOS,
     SK_ENV_LOG,
     SK_ENV_IO,
@@ -41,6 +43,8 @@ struct sk_settings {
     unsigned show;
     size_t stack_bytes; /* promised */
     int64_t slice_ns;
+    unsigned block_threads; /* resolved, never 0 */
+    int64_t block_idle_ns;
     unsigned affinity_cpus;            /* what 'auto' saw; 0: SKUA_WORKERS is not auto */
     unsigned quota_cpus;               /* 0: no quota, or not auto */
     unsigned char origin[SK_ENV_ROWS]; /* of enum sk_env_origin */

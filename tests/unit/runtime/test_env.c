@@ -61,6 +61,8 @@ SKT_TEST(env, defaults)
     SKT_EQ(s.ring_entries, 256);
     SKT_EQ(s.batch, 64);
     SKT_EQ(s.slice_ns, 200000);
+    SKT_EQ(s.block_threads, s.workers * 4);
+    SKT_EQ(s.block_idle_ns, INT64_C(10000000000));
     SKT_EQ(s.chaos, 0);
     SKT_EQ(s.log, SK_LOG_WARN);
     SKT_EQ(s.io, SK_IO_AUTO);
@@ -78,7 +80,8 @@ SKT_TEST(env, every_variable)
                     "SKUA_RING_ENTRIES=4", "SKUA_BATCH=1",
                     "SKUA_SLICE=10us",     "SKUA_CHAOS=migrate,noinline",
                     "SKUA_LOG=error",      "SKUA_IO=uring",
-                    "SKUA_SHOW=0",         NULL };
+                    "SKUA_SHOW=0",         "SKUA_BLOCK_THREADS=1",
+                    "SKUA_BLOCK_IDLE=1ms", NULL };
     SKT_EQ(load(&s, NULL, low), 0);
     SKT_EQ(s.workers, 1);
     SKT_EQ(s.stack_bytes, 16384);
@@ -89,6 +92,8 @@ SKT_TEST(env, every_variable)
     SKT_EQ(s.log, SK_LOG_ERROR);
     SKT_EQ(s.io, SK_IO_URING);
     SKT_EQ(s.show, 0);
+    SKT_EQ(s.block_threads, 1);
+    SKT_EQ(s.block_idle_ns, 1000000);
     for (int i = 0; i < SK_ENV_ROWS; i++)
         SKT_EQ(s.origin[i], SK_ENV_FROM_ENV);
 
@@ -101,6 +106,8 @@ SKT_TEST(env, every_variable)
                      "SKUA_LOG=debug",
                      "SKUA_IO=epoll",
                      "SKUA_SHOW=1",
+                     "SKUA_BLOCK_THREADS=4096",
+                     "SKUA_BLOCK_IDLE=86400s",
                      NULL };
     SKT_EQ(load(&s, NULL, high), 0);
     SKT_EQ(s.workers, 1024);
@@ -113,6 +120,8 @@ SKT_TEST(env, every_variable)
     SKT_EQ(s.log, SK_LOG_DEBUG);
     SKT_EQ(s.io, SK_IO_EPOLL);
     SKT_EQ(s.show, 1);
+    SKT_EQ(s.block_threads, 4096);
+    SKT_EQ(s.block_idle_ns, INT64_C(86400000000000));
 
     char *odd[] = { "SKUA_BATCH=", "SKUA_LOG=info", "SKUA_LOG=debug", "SKUA_WORKERS=auto", NULL };
     SKT_EQ(load(&s, NULL, odd), 0);
@@ -151,6 +160,13 @@ SKT_TEST(env, refusals)
         { "SKUA_SLICE=200",
           "SKUA_SLICE='200': expected 10us..1s (the unit is missing: ns, us, ms or s)" },
         { "SKUA_SLICE=9999ns", "SKUA_SLICE='9999ns': expected 10us..1s (too small)" },
+        { "SKUA_BLOCK_THREADS=0",
+          "SKUA_BLOCK_THREADS='0': expected 'auto' or 1..4096 (too small)" },
+        { "SKUA_BLOCK_THREADS=4097",
+          "SKUA_BLOCK_THREADS='4097': expected 'auto' or 1..4096 (too large)" },
+        { "SKUA_BLOCK_IDLE=10",
+          "SKUA_BLOCK_IDLE='10': expected 1ms..86400s (the unit is missing: ns, us, ms or s)" },
+        { "SKUA_BLOCK_IDLE=0s", "SKUA_BLOCK_IDLE='0s': expected 1ms..86400s (too small)" },
         { "SKUA_CHAOS=inline,noinline",
           "SKUA_CHAOS='inline,noinline': expected a comma list of migrate, inline, noinline "
           "(these words contradict each other)" },
@@ -218,7 +234,11 @@ SKT_TEST(env, program)
     cfg.ring_entries = 100;
     cfg.batch = 7;
     cfg.slice_ns = 1500000;
+    cfg.block_threads = 5;
+    cfg.block_idle_ns = 2000000;
     SKT_EQ(load(&s, &cfg, NULL), 0);
+    SKT_EQ(s.block_threads, 5);
+    SKT_EQ(s.block_idle_ns, 2000000);
     SKT_EQ(s.workers, 3);
     SKT_EQ(s.stack_bytes, 20000);
     SKT_EQ(s.ring_entries, 100);
@@ -271,6 +291,12 @@ SKT_TEST(env, bad_program)
     cfg.slice_ns = -1;
     SKT_TRUE(program_fails(&cfg, "skua_config.slice_ns=-1: expected 0 (200us) or 10us..1s"));
     cfg = base;
+    cfg.block_threads = 4097;
+    SKT_TRUE(program_fails(&cfg, "skua_config.block_threads=4097: expected 0 (auto) or 1..4096"));
+    cfg = base;
+    cfg.block_idle_ns = -1;
+    SKT_TRUE(program_fails(&cfg, "skua_config.block_idle_ns=-1: expected 0 (10s) or 1ms..86400s"));
+    cfg = base;
     cfg.flags = 8;
     SKT_TRUE(program_fails(&cfg, "skua_config.flags=0x8: expected 0 (no flag is defined)"));
 }
@@ -299,6 +325,24 @@ SKT_TEST(env, config_size)
     SKT_TRUE(strchr(said, '\n') == said + strlen(said) - 1);
 }
 
+/* Goal: the threads of skua_block follow the CPUs, whatever the workers are; an older program, which
+ * does not know them, gets the default. */
+SKT_TEST(env, block_threads)
+{
+    struct sk_settings s, more;
+    char *variables[] = { "SKUA_WORKERS=3", NULL };
+    SKT_EQ(load(&s, NULL, NULL), 0);
+    SKT_EQ(load(&more, NULL, variables), 0);
+    SKT_EQ(more.workers, 3);
+    SKT_EQ(more.affinity_cpus, 0);
+    SKT_EQ(more.block_threads, s.block_threads);
+
+    skua_config old = { .size = offsetof(skua_config, block_threads), .block_threads = 9 };
+    SKT_EQ(load(&s, &old, NULL), 0);
+    SKT_EQ(s.block_threads, more.block_threads);
+    SKT_EQ(s.block_idle_ns, INT64_C(10000000000));
+}
+
 /* Goal: every setting and where it came from. */
 SKT_TEST(env, show)
 {
@@ -306,7 +350,7 @@ SKT_TEST(env, show)
     skua_config cfg = SKUA_CONFIG_INIT;
     cfg.stack_size = 256 << 10;
     char *variables[] = { "SKUA_WORKERS=2", "SKUA_CHAOS=noinline,migrate", "SKUA_SLICE=500us",
-                          "SKUA_SHOW=1", NULL };
+                          "SKUA_SHOW=1", "SKUA_BLOCK_THREADS=6", NULL };
     SKT_EQ(load(&s, &cfg, variables), 0);
     int tape = tape_open();
     sk_env_show(&s, tape);
@@ -316,6 +360,8 @@ SKT_TEST(env, show)
                      "skua: SKUA_RING_ENTRIES=256 (default)\n"
                      "skua: SKUA_BATCH=64 (default)\n"
                      "skua: SKUA_SLICE=500us (env)\n"
+                     "skua: SKUA_BLOCK_THREADS=6 (env)\n"
+                     "skua: SKUA_BLOCK_IDLE=10s (default)\n"
                      "skua: SKUA_CHAOS=migrate,noinline (env)\n"
                      "skua: SKUA_LOG=warn (default)\n"
                      "skua: SKUA_IO=auto (default)\n"

@@ -1,0 +1,483 @@
+/* runtime/block.c - skua_block: a bounded pool of threads for calls that block.
+ * A job lies on the stack of the coroutine that calls, and stands in one queue, first in, first out,
+ * until a thread takes it. A thread is woken, or started, up to SKUA_BLOCK_THREADS, where a job waits;
+ * one at a time is on its way to the queue, and sends for the next one if there is more: so the
+ * caller's worker pays for one of them, and a burst of short calls wakes few. Idle ones are called
+ * newest first, so that the others get old and leave.
+ *
+ * The states of a job, all changed under the pool's lock, and who may touch it then:
+ *   QUEUED   in the queue: who holds the lock
+ *   RUNNING  out of it: its thread reads fn and arg; task and ticket: who holds the lock
+ *   DONE     the caller alone
+ *   take_locked      QUEUED -> RUNNING   a thread of the pool
+ *   withdraw         QUEUED -> gone      the caller, whose wait ended early: fn is never called
+ *   finish_locked    RUNNING -> DONE     the thread, when fn has returned
+ *   refuse_all       QUEUED -> DONE      who could not start the only thread
+ * A wait that ends early while the job is RUNNING is followed by one that nothing ends but the
+ * thread: outlast leaves its ticket in the job.
+ *
+ * I1: while a job is QUEUED, a thread is on its way to the queue (`arriving`), or all that are to be
+ *     had are busy; and each looks at the queue before it rests or leaves. So no job is forgotten.
+ * I2: x_threads <= SKUA_BLOCK_THREADS; it counts those that are being started too.
+ * I3: a thread that was called is out of `idle`: no job is given to one that leaves.
+ * Order: BK1 release of the lock after DONE -> BK2 acquire of the lock by withdraw and outlast, or
+ *        WT1 -> WT2 (runtime/wait.h): the result is visible. The thread's last access to the job is
+ *        before BK1: it wakes by the record and the ticket, which it has read there. A ticket that is
+ *        over by then is lost, and records are type-stable until the runtime stops, which waits for
+ *        the pool first.
+ *        BK3 release store of x_threads by the thread that leaves -> BK4 acquire load by stop: the last
+ *        one that left, to be joined. */
+#include "runtime/block.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <skua/runtime.h>
+#include <skua/task.h>
+
+#include "runtime/base/assert.h"
+#include "runtime/base/atomic.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/list.h"
+#include "runtime/base/lock.h"
+#include "runtime/base/log.h"
+#include "runtime/base/sys.h"
+#include "runtime/runtime.h"
+#include "runtime/sched.h"
+#include "runtime/wait.h"
+#include "runtime/worker.h"
+
+#define COMPLAINT_EVERY_NS INT64_C(60000000000)
+
+enum job_state { QUEUED, RUNNING, DONE };
+
+struct job {
+    struct sk_list link; /* in pool.queue while QUEUED */
+    int (*fn)(void *);
+    void *arg;
+    struct skua_task *task; /* whom to wake */
+    uint64_t ticket;
+    skua_time deadline; /* fn is not called after it */
+    int result;         /* of fn, or why it was not called */
+    enum job_state state;
+};
+
+/* One of the pool, on its own stack. */
+struct thread {
+    struct sk_list link;        /* in pool.idle until it is called */
+    bool arrives;               /* it was called or started, and has not seen the queue */
+    _Atomic(uint32_t) x_called; /* futex; written under the lock */
+};
+
+static struct {
+    struct sk_lock lock;
+    bool quit;
+    bool arriving;               /* a thread has `arrives` set, or is being started */
+    bool any_left;               /* `left` holds a thread */
+    _Atomic(uint32_t) x_serial;  /* of the next thread's name */
+    struct sk_list queue;        /* of jobs */
+    struct sk_list idle;         /* of threads, newest first */
+    _Atomic(uint32_t) x_threads; /* futex; written under the lock */
+    pthread_t left;              /* the last one that left; it joins the one before */
+} pool;
+
+static struct sk_log_limit complaints;
+
+/* Set for good: nobody but those of the pool runs what it is given. */
+static __thread bool inside __attribute__((tls_model("initial-exec")));
+
+/* The explorer's threads (tests/model/) have one thread's variables between them. */
+__attribute__((no_sanitize("thread"))) static void note_inside(void)
+{
+    inside = true;
+}
+
+bool sk_block_is_inside(void)
+{
+    return inside;
+}
+
+/* ---- the queue; all under the lock ---- */
+
+static struct job *take_locked(void)
+{
+    struct sk_list *node = sk_list_pop_front(&pool.queue);
+    if (node == NULL)
+        return NULL;
+    struct job *job = sk_container_of(node, struct job, link);
+    sk_assert(job->state == QUEUED);
+    job->state = RUNNING;
+    return job;
+}
+
+/* Who waits for it, of whom the caller reads what it needs to wake it after the lock. */
+struct waiting {
+    struct skua_task *task;
+    uint64_t ticket;
+};
+
+static struct waiting finish_locked(struct job *job, int result)
+{
+    struct waiting waiting = {job->task, job->ticket};
+    sk_assert(job->state == RUNNING);
+    job->result = result;
+    job->state = DONE;
+    return waiting;
+}
+
+/* When all is over it is as if it were called. */
+static void rest_locked(struct thread *me)
+{
+    sk_store_relaxed(&me->x_called, pool.quit ? 1u : 0u);
+    if (!pool.quit)
+        sk_list_push_back(pool.idle.next, &me->link); /* before the first */
+}
+
+/* The word of the newest idle thread, to be woken after the lock; NULL: none is idle. */
+static _Atomic(uint32_t) *call_locked(void)
+{
+    struct sk_list *node = sk_list_pop_front(&pool.idle);
+    if (node == NULL)
+        return NULL;
+    struct thread *thread = sk_container_of(node, struct thread, link);
+    thread->arrives = true;
+    sk_store_relaxed(&thread->x_called, 1u);
+    return &thread->x_called;
+}
+
+static uint32_t count_locked(void)
+{
+    return sk_load_relaxed(&pool.x_threads);
+}
+
+/* Who is to come to the queue, by what the caller does after the lock. */
+struct summons {
+    _Atomic(uint32_t) *called; /* wakes it */
+    bool start;                /* starts it: it is counted */
+};
+
+static struct summons call_idle_locked(void)
+{
+    struct summons s = {NULL, false};
+    if (!pool.arriving && !sk_list_empty(&pool.queue))
+        s.called = call_locked();
+    pool.arriving |= s.called != NULL;
+    return s;
+}
+
+static struct summons summon_locked(void)
+{
+    struct summons s = call_idle_locked();
+    if (pool.arriving || sk_list_empty(&pool.queue) ||
+        count_locked() == sk_runtime.settings.block_threads)
+        return s;
+    sk_store_relaxed(&pool.x_threads, count_locked() + 1);
+    sk_assert(count_locked() <= sk_runtime.settings.block_threads); /* I2 */
+    s.start = pool.arriving = true;
+    return s;
+}
+
+static void start_thread(void);
+
+static void send(struct summons s)
+{
+    if (s.called != NULL)
+        sk_sys_futex_wake(s.called, 1);
+    else if (s.start)
+        start_thread();
+}
+
+/* ---- a thread of the pool ---- */
+
+static void name_thread(void)
+{
+    char name[16];
+    unsigned serial = sk_add_relaxed(&pool.x_serial, 1u);
+    snprintf(name, sizeof(name), "skua-block-%u", serial % 10000);
+    pthread_setname_np(pthread_self(), name);
+}
+
+static void panic_at_exit(void *arg)
+{
+    struct job *job = arg;
+    sk_log(SK_LOG_ERROR,
+           "skua_block: the function at %p has ended its thread; it must return: a coroutine "
+           "waits for it",
+           (void *)(uintptr_t)job->fn);
+    sk_panic(__FILE__, __LINE__, "a function of skua_block ended its thread");
+}
+
+/* Only the parent has a runtime to go back to. */
+static void end_forked_child(void)
+{
+    sk_log(SK_LOG_ERROR, "skua_block: the function has returned in a forked child, where nobody "
+                         "waits for it; call _exit or exec there");
+    _exit(1);
+}
+
+static bool has_passed(skua_time deadline)
+{
+    return deadline != SKUA_NEVER && deadline <= sk_clock_now();
+}
+
+static int run(struct job *job)
+{
+    volatile int result; /* pthread_cleanup_push may be a setjmp */
+    if (has_passed(job->deadline))
+        return -ETIMEDOUT; /* the caller's worker is busy, or its timer would have withdrawn it */
+    pthread_cleanup_push(panic_at_exit, job);
+    result = job->fn(job->arg);
+    pthread_cleanup_pop(0);
+    if (sk_unlikely(sk_load_relaxed(&sk_runtime.x_state) == SK_RUNTIME_DEAD))
+        end_forked_child();
+    return result;
+}
+
+/* Gives back a job that was run, or NULL, and takes the next one. NULL: there is none, and me is
+ * idle. It is so before the caller of the last one is woken, who perhaps comes with another. */
+static struct job *turn(struct thread *me, struct job *done, int result)
+{
+    struct waiting waiting = {NULL, 0};
+    sk_lock(&pool.lock);
+    if (me->arrives)
+        me->arrives = pool.arriving = false;
+    if (done != NULL)
+        waiting = finish_locked(done, result);
+    struct job *next = take_locked();
+    if (next == NULL)
+        rest_locked(me);
+    struct summons summons = summon_locked();
+    sk_unlock(&pool.lock); /* BK1 */
+    if (waiting.task != NULL)
+        (void)sk_wait_wake(waiting.task, waiting.ticket, SK_WAIT_WOKEN);
+    send(summons);
+    return next;
+}
+
+/* Each joins the one that left before it, so that only the last is ever left to join. */
+static void unlock_and_leave(void)
+{
+    uint32_t threads = count_locked() - 1;
+    bool any_left = pool.any_left;
+    pthread_t left = pool.left;
+    pool.any_left = true;
+    pool.left = pthread_self();
+    sk_store_release(&pool.x_threads, threads); /* BK3 */
+    sk_unlock(&pool.lock);
+    if (threads == 0)
+        sk_sys_futex_wake(&pool.x_threads, 1);
+    if (any_left)
+        pthread_join(left, NULL);
+}
+
+static void sleep_until_called(struct thread *me)
+{
+    skua_time until = skua_in(sk_runtime.settings.block_idle_ns);
+    while (sk_load_relaxed(&me->x_called) == 0) /* what it tells of is seen under the lock */
+        if (sk_sys_futex_wait(&me->x_called, 0, until) == -ETIMEDOUT)
+            return;
+}
+
+/* There was no job. False: the thread is out of the pool, and holds the lock. */
+static bool stay(struct thread *me)
+{
+    sleep_until_called(me);
+    sk_lock(&pool.lock);
+    bool called = sk_load_relaxed(&me->x_called) != 0;
+    if (called && !pool.quit) {
+        sk_unlock(&pool.lock);
+        return true;
+    }
+    if (!called)
+        sk_list_remove(&me->link);
+    return false;
+}
+
+static void *run_thread(void *arg)
+{
+    struct thread me = {.arrives = true};
+    struct job *job = arg; /* NULL */
+    int result = 0;
+    name_thread();
+    note_inside();
+    do {
+        while ((job = turn(&me, job, result)) != NULL)
+            result = run(job);
+    } while (stay(&me));
+    unlock_and_leave();
+    return NULL;
+}
+
+/* ---- starting threads ---- */
+
+static void complain(int rc, uint32_t threads)
+{
+    struct rlimit most = {0, 0};
+    char limit[24] = "unlimited";
+    if (!sk_log_may(&complaints, sk_clock_now(), COMPLAINT_EVERY_NS))
+        return;
+    if (getrlimit(RLIMIT_NPROC, &most) == 0 && most.rlim_cur != RLIM_INFINITY)
+        snprintf(limit, sizeof(limit), "%llu", (unsigned long long)most.rlim_cur);
+    sk_log(threads == 0 ? SK_LOG_ERROR : SK_LOG_WARN,
+           "skua_block: cannot start thread %u of SKUA_BLOCK_THREADS=%u (%s): %s; raise "
+           "RLIMIT_NPROC (%s; ulimit -u, LimitNPROC=), the cgroup's pids.max or its memory, or "
+           "lower SKUA_BLOCK_THREADS",
+           threads + 1, sk_runtime.settings.block_threads, strerrorname_np(-rc),
+           threads == 0 ? "calls return -ENOMEM" : "calls wait for those that run", limit);
+}
+
+/* There is no thread and none is to be had: nobody would ever take what is queued. */
+static void refuse_all(void)
+{
+    struct job *job;
+    sk_lock(&pool.lock);
+    while (count_locked() == 0 && (job = take_locked()) != NULL) {
+        struct waiting waiting = finish_locked(job, -ENOMEM);
+        sk_unlock(&pool.lock); /* BK1 */
+        (void)sk_wait_wake(waiting.task, waiting.ticket, SK_WAIT_WOKEN);
+        sk_lock(&pool.lock);
+    }
+    sk_unlock(&pool.lock);
+}
+
+/* The caller has counted it. */
+static void start_thread(void)
+{
+    unsigned long thread;
+    int rc = sk_sys.thread_create(&thread, run_thread, NULL);
+    if (sk_likely(rc == 0))
+        return;
+    sk_lock(&pool.lock);
+    uint32_t left = count_locked() - 1;
+    sk_store_relaxed(&pool.x_threads, left);
+    pool.arriving = false;
+    struct summons another = call_idle_locked(); /* who has become idle meanwhile */
+    sk_unlock(&pool.lock);
+    complain(rc, left);
+    send(another);
+    if (left == 0)
+        refuse_all();
+}
+
+/* ---- the caller ---- */
+
+/* All threads that may be are busy, or have a job to take when they arrive. */
+static bool must_queue_locked(void)
+{
+    return sk_list_empty(&pool.idle) && count_locked() == sk_runtime.settings.block_threads &&
+           !(pool.arriving && sk_list_empty(&pool.queue));
+}
+
+static void submit(struct sk_worker *w, struct job *job)
+{
+    sk_count(w->x_blocks);
+    sk_lock(&pool.lock);
+    if (must_queue_locked())
+        sk_count(w->x_block_waits);
+    sk_list_push_back(&pool.queue, &job->link);
+    struct summons summons = summon_locked();
+    sk_unlock(&pool.lock);
+    send(summons);
+}
+
+/* The wait has ended early. True: the job had not begun, and is the caller's again. */
+static bool withdraw(struct job *job)
+{
+    sk_lock(&pool.lock); /* BK2 */
+    bool queued = job->state == QUEUED;
+    if (queued)
+        sk_list_remove(&job->link);
+    sk_unlock(&pool.lock);
+    return queued;
+}
+
+/* It has begun: nothing but its end ends this wait. */
+static int outlast(struct job *job)
+{
+    struct sk_wait wait;
+    SK_CHECK(sk_wait_begin(&wait, SKUA_NEVER, SK_WAIT_NOCANCEL) == 0);
+    sk_lock(&pool.lock); /* BK2 */
+    bool runs = job->state == RUNNING;
+    job->task = wait.task;
+    job->ticket = wait.ticket;
+    sk_unlock(&pool.lock);
+    if (runs)
+        (void)sk_wait_park(&wait);
+    else
+        (void)sk_wait_abandon(&wait);
+    return job->result;
+}
+
+static int block_coroutine(int (*fn)(void *), void *arg, skua_time dl)
+{
+    struct sk_wait wait;
+    int rc = sk_wait_begin(&wait, dl, 0);
+    if (rc < 0)
+        return rc;
+    if (has_passed(wait.deadline) && sk_wait_abandon(&wait))
+        return -ETIMEDOUT;
+    struct job job = {
+        .fn = fn, .arg = arg, .task = wait.task, .ticket = wait.ticket, .deadline = wait.deadline};
+    submit(sk_current_worker(), &job);
+    rc = sk_wait_park(&wait);
+    if (rc == 0)
+        return job.result;
+    return withdraw(&job) ? rc : outlast(&job);
+}
+
+/* A plain thread is one that may block: no other is needed, nor a runtime. */
+static int block_thread(int (*fn)(void *), void *arg, skua_time dl)
+{
+    if (dl == SKUA_NOW)
+        return -EAGAIN;
+    if (sk_wait_is_forbidden())
+        return -EPERM;
+    return has_passed(dl) ? -ETIMEDOUT : fn(arg);
+}
+
+int skua_block(int (*fn)(void *), void *arg, skua_time dl)
+{
+    if (fn == NULL || sk_clock_check_deadline(dl) < 0)
+        return -EINVAL;
+    sk_sched_spend();
+    return sk_current_worker() != NULL ? block_coroutine(fn, arg, dl) : block_thread(fn, arg, dl);
+}
+
+/* ---- with the runtime ---- */
+
+void sk_block_start(void)
+{
+    memset(&pool, 0, sizeof(pool));
+    sk_list_init(&pool.queue);
+    sk_list_init(&pool.idle);
+}
+
+static bool call_one(void)
+{
+    sk_lock(&pool.lock);
+    _Atomic(uint32_t) *called = call_locked();
+    sk_unlock(&pool.lock);
+    if (called != NULL)
+        sk_sys_futex_wake(called, 1);
+    return called != NULL;
+}
+
+void sk_block_stop(void)
+{
+    uint32_t threads;
+    sk_lock(&pool.lock);
+    SK_CHECK(sk_list_empty(&pool.queue));
+    pool.quit = true;
+    sk_unlock(&pool.lock);
+    while (call_one())
+        ;
+    while ((threads = sk_load_acquire(&pool.x_threads)) != 0) /* BK4 */
+        (void)sk_sys_futex_wait(&pool.x_threads, threads, SKUA_NEVER);
+    if (pool.any_left)
+        pthread_join(pool.left, NULL);
+}

@@ -1,0 +1,36 @@
+"""examples/executor: calls that block overlap, and no worker is held meanwhile."""
+
+import re
+import time
+import unittest
+
+import harness
+
+SQUARES = "".join(f"{n} squared is {n * n}\n" for n in range(5))
+LAST = r"5 calls of 1 s took (\d+\.\d) s; a coroutine ticked (\d+) times meanwhile\n"
+
+
+class Executor(unittest.TestCase):
+    def check(self, least, most, **env):
+        """It takes `least` seconds at the least, and less than `most`."""
+        begin = time.monotonic()
+        result = harness.run("executor", env=env)
+        elapsed = time.monotonic() - begin
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertTrue(result.stdout.startswith(SQUARES), result.stdout)
+        last = re.fullmatch(LAST, result.stdout[len(SQUARES):])
+        self.assertTrue(last, result.stdout)
+        self.assertGreaterEqual(float(last[1]), least)
+        self.assertLessEqual(float(last[1]), elapsed + 0.1)
+        self.assertLess(float(last[1]), most)
+        self.assertGreater(int(last[2]), 5)
+
+    def test_all_at_once(self):
+        self.check(1.0, 4.0)
+
+    def test_three_at_a_time(self):
+        self.check(2.0, 5.0, SKUA_BLOCK_THREADS="3")
+
+
+if __name__ == "__main__":
+    harness.main()
