@@ -164,10 +164,11 @@ static bool has_context(struct sk_worker *w, struct skua_task *task)
 static SK_ALWAYS_INLINE void *enter(struct sk_worker *w, struct skua_task *next, void **fake,
                                     bool dying)
 {
+    void *to = next->sp; /* to ThreadSanitizer next runs from here on */
     w->current = next;
     sk_san_leave(fake, dying, next->stack->low, (size_t)(next->stack->top - next->stack->low),
                  next->stack->tsan_fiber, w);
-    return next->sp;
+    return to;
 }
 
 /* The same for next, or another one if there is no stack for it, or the worker's own context. */

@@ -29,7 +29,7 @@ int sk_arch_call(int (*fn)(void *), void *arg);
  * Call it last, so that the compiler makes a jump of it. */
 void *sk_arch_hand_over(void **save, void *to, void *value);
 /* The same for an int: a conversion would keep the compiler from it. */
-int sk_arch_hand_code(void **save, void *to, int code) __asm__("sk_arch_hand_over");
+int sk_arch_hand_code(void **save, void *to, int code);
 
 /* Gives the caller's stack up: calls fn(arg) on the stack of the context `to`, and returns there
  * what fn has returned. */

@@ -86,7 +86,11 @@ sk_switch_away:
     .globl  sk_arch_hand_over
     .hidden sk_arch_hand_over
     .type   sk_arch_hand_over, @function
+    .globl  sk_arch_hand_code
+    .hidden sk_arch_hand_code
+    .type   sk_arch_hand_code, @function
     .p2align 4
+sk_arch_hand_code:
 sk_arch_hand_over:
     .cfi_startproc
     pushq   %rbp
@@ -129,6 +133,7 @@ sk_arch_hand_over:
     jmp     *%rcx
     .cfi_endproc
     .size   sk_arch_hand_over, .-sk_arch_hand_over
+    .size   sk_arch_hand_code, .-sk_arch_hand_code
 
 /* void sk_arch_hand_last(void *to, void *(*fn)(void *), void *arg)
  * Leaves the caller's stack for good, calls fn(arg) on the one that is entered, above the saved

@@ -252,7 +252,7 @@ static void note_unwound(const int *x)
 
 static void *suspend(void *value)
 {
-    int guard __attribute__((cleanup(note_unwound))) = 0;
+    int guard __attribute__((cleanup(note_unwound), unused)) = 0;
     skua_fiber_switch(skua_fiber_parent(), value);
     return NULL;
 }
