@@ -139,7 +139,7 @@ static void setup_one(void)
 MODEL(block_cancel, .state = &m, .state_bytes = sizeof(m), .setup = setup_one,
       .threads = {caller_to_cancel, pool_thread, canceller})
 MODEL(block_deadline, .state = &m, .state_bytes = sizeof(m), .setup = setup_one,
-      .threads = {caller_in_time, pool_thread, timers})
+      .threads = {caller_in_time, pool_thread, timers}, .preemptions = 3, .tso_preemptions = 2)
 
 /* A thread that rests, is called, or leaves just then. */
 MODEL(block_twice, .state = &m, .state_bytes = sizeof(m), .setup = setup_one,
