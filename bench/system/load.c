@@ -14,7 +14,7 @@
 #include "bench/system/echo_check.h"
 #include "bench/system/load.h"
 
-#define GRACE_NS SKUA_S(15) /* for the batches under way at the end: ten thousand, on a slow server */
+#define GRACE_NS SKUA_S(5) /* for the batches that are under way at the end, on a slow server */
 
 enum {
     CONNECTING_MAX = 128,  /* at once: a listener's queue is short */
