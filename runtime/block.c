@@ -9,7 +9,7 @@
  *   QUEUED   in the queue: who holds the lock
  *   RUNNING  out of it: its thread reads fn and arg; task and ticket: who holds the lock
  *   DONE     the caller alone
- *   take_locked      QUEUED -> RUNNING   a thread of the pool
+ *   take_locked      QUEUED -> RUNNING   a thread of the pool, which does not call fn if the wait is over
  *   withdraw         QUEUED -> gone      the caller, whose wait ended early: fn is never called
  *   finish_locked    RUNNING -> DONE     the thread, when fn has returned
  *   refuse_all       QUEUED -> DONE      who could not start the only thread

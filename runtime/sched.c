@@ -164,7 +164,7 @@ static bool has_context(struct sk_worker *w, struct skua_task *task)
 static SK_ALWAYS_INLINE void *enter(struct sk_worker *w, struct skua_task *next, void **fake,
                                     bool dying)
 {
-    void *to = next->sp; /* to ThreadSanitizer next runs from here on */
+    void *to = next->sp; /* to ThreadSanitizer it is next that runs after sk_san_leave */
     w->current = next;
     sk_san_leave(fake, dying, next->stack->low, (size_t)(next->stack->top - next->stack->low),
                  next->stack->tsan_fiber, w);
@@ -179,9 +179,10 @@ static SK_ALWAYS_INLINE void *enter_next(struct sk_worker *w, struct skua_task *
         next = sk_sched_next(w);
     if (next != NULL)
         return enter(w, next, fake, dying);
+    void *to = w->sp;
     w->current = NULL;
     sk_san_leave(fake, dying, w->thread_low, w->thread_bytes, w->tsan_fiber, w);
-    return w->sp;
+    return to;
 }
 
 /* Leaves the caller, whose context goes to *save, for next, which has begun. Returns when it is

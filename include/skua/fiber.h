@@ -11,6 +11,8 @@
  * Scopes belong to the coroutine too, but have to be closed by the fiber that opened them: one that
  * switches away, or whose function returns, with a scope open that was opened in its body ends the
  * process with a message. The coroutine's own function may have scopes open while it switches.
+ * A fiber's function must return: where it ends its thread (pthread_exit), the process ends with a
+ * message.
  * In C++, no switch inside a catch block or a destructor that runs while unwinding, and no
  * exception may leave a fiber's function. */
 #ifndef SKUA_FIBER_H
