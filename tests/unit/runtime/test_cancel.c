@@ -277,7 +277,7 @@ RT_TEST(cancel, deadline_of_wait)
 
 struct shielded {
     skua_event up, go, inner_ready;
-    int inner_result;
+    _Atomic(int) inner_result;
 };
 
 static int wait_go(void *arg)
@@ -285,7 +285,7 @@ static int wait_go(void *arg)
     struct shielded *x = arg;
     skua_event_set(&x->inner_ready);
     SKT_EQ(skua_cancelled(), 0);
-    x->inner_result = skua_event_wait(&x->go, SKUA_NEVER);
+    atomic_store(&x->inner_result, skua_event_wait(&x->go, SKUA_NEVER));
     return 0;
 }
 
@@ -398,7 +398,7 @@ RT_TEST(cancel, scope_in_shield)
         else
             skua_scope_cancel(&s);
         SKT_EQ(skua_scope_close(&s, SKUA_NEVER), by_task != 0 ? 0 : -ECANCELED);
-        SKT_EQ(x.inner_result, 0);
+        SKT_EQ(atomic_load(&x.inner_result), 0);
         SKT_EQ(ended(task), 0);
     }
 }
