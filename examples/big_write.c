@@ -65,6 +65,10 @@ static int run(void *file)
 
 int main(int argc, char **argv)
 {
+    if (argc > 2 || (argc == 2 && argv[1][0] == '-')) {
+        fprintf(stderr, "usage: big_write [FILE]\n");
+        return 1;
+    }
     FILE *file = argc > 1 ? fopen(argv[1], "we") : tmpfile();
     int rc = file == NULL ? -errno : skua_run(run, file, NULL);
     if (rc < 0)

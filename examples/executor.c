@@ -2,7 +2,10 @@
  * sleep for a second take one second together, and hold no worker meanwhile.
  *
  *     $ executor
- *     SKUA_BLOCK_THREADS=2 executor     in two threads they take three */
+ *     0 squared is 0
+ *     ...                              up to 4
+ *     5 calls of 1 s took 1.0 s; a coroutine ticked 99 times meanwhile
+ *     $ SKUA_BLOCK_THREADS=2 executor  in two threads they take three seconds */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -45,20 +48,22 @@ static int run(void *arg)
     skua_time begin = skua_now();
     (void)arg;
     skua_scope_open(&ticker, SKUA_COLLECT, SKUA_NEVER);
-    skua_spawn(&ticker, tick, &ticks);
+    int rc = skua_spawn(&ticker, tick, &ticks);
     skua_scope_open(&scope, SKUA_FAIL_FAST, SKUA_NEVER);
-    for (int i = 0; i < CALLS; i++) {
+    for (int i = 0; i < CALLS && rc == 0; i++) {
         calls[i].n = i;
-        skua_spawn(&scope, call, &calls[i]);
+        rc = skua_spawn(&scope, call, &calls[i]);
     }
-    int rc = skua_scope_close(&scope, SKUA_NEVER); /* when all five are back */
+    int failure = skua_scope_close(&scope, SKUA_NEVER); /* when all five are back */
+    rc = failure < 0 ? failure : rc;
     double seconds = (double)(skua_now() - begin) / 1e9;
     skua_scope_cancel(&ticker);
     skua_scope_close(&ticker, SKUA_NEVER);
     for (int i = 0; i < CALLS && rc == 0; i++)
         printf("%d squared is %d\n", calls[i].n, calls[i].square);
-    printf("%d calls of 1 s took %.1f s; a coroutine ticked %d times meanwhile\n", CALLS, seconds,
-           ticks);
+    if (rc == 0)
+        printf("%d calls of 1 s took %.1f s; a coroutine ticked %d times meanwhile\n", CALLS,
+               seconds, ticks);
     return rc;
 }
 

@@ -72,7 +72,7 @@ static int run(void *arg)
 
 int main(int argc, char **argv)
 {
-    long count = argc == 2 ? atol(argv[1]) : 10;
+    long count = argc == 1 ? 10 : argc == 2 ? atol(argv[1]) : 0;
     if (count < 1)
         fprintf(stderr, "usage: prime_sieve [N]\n");
     return count < 1 || skua_run(run, &count, NULL) < 0;

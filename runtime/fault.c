@@ -26,8 +26,8 @@ static void report(struct skua_task *task, const void *addr)
                      "skua: stack overflow: coroutine %llu (%s), spawned at %p, touched the guard "
                      "of its stack at %p: %zu bytes "
                      "promised, %zu to the guard, high-water mark %zu; raise SKUA_STACK_SIZE or "
-                     "the stack_size of its "
-                     "skua_task_opts, of a fiber that of skua_fiber_new\n",
+                     "the stack_size of its skua_task_opts, of a fiber that of skua_fiber_new; a "
+                     "generator has SKUA_STACK_SIZE alone\n",
                      (unsigned long long)sk_task_id(task), sk_local_name(task), task->spawn_site,
                      addr, (size_t)stack->promised_bytes, (size_t)(stack->top - stack->low),
                      (size_t)(stack->top - sk_stack_high_water(stack)));

@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include <skua/time.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/log.h"
 #include "runtime/base/mem.h"
 #include "runtime/base/sys.h"
 #include "runtime/idle.h"
@@ -147,6 +149,10 @@ int sk_monitor_start(void)
         return -ENOMEM;
     int rc = sk_sys.thread_create(&monitor.thread, run, NULL);
     if (rc < 0) {
+        sk_log(SK_LOG_ERROR,
+               "cannot create the monitor's thread (%s): raise RLIMIT_NPROC (ulimit -u, "
+               "LimitNPROC=) or the cgroup's pids.max, or set SKUA_WORKERS=1, which needs none",
+               strerrorname_np(-rc));
         sk_mem_free(monitor.seen);
         return rc;
     }

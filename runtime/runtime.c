@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <skua/runtime.h>
@@ -216,9 +217,9 @@ static int start_threads(void)
                                   &sk_runtime.workers[started]);
     if (rc < 0) {
         sk_log(SK_LOG_ERROR,
-               "cannot create the thread of worker %u of %u: %s; lower SKUA_WORKERS or raise "
-               "RLIMIT_NPROC",
-               started, n, skua_strerror(rc));
+               "cannot create the thread of worker %u of %u (%s): raise RLIMIT_NPROC (ulimit -u, "
+               "LimitNPROC=) or the cgroup's pids.max, or lower SKUA_WORKERS",
+               started, n, strerrorname_np(-rc));
         sk_sub_acq_rel(&sk_runtime.x_starting, n - started);
     }
     await_starting();

@@ -2,6 +2,8 @@
  * A descriptor needs no O_NONBLOCK, and its flags are not changed. A call returns only when the
  * kernel is done with the caller's buffer, and what has taken effect is never lost: where bytes
  * came before a deadline or a cancellation, they are what is returned. SIGPIPE is never raised.
+ * Regular files and block devices always count as ready: a call on one waits for the disk, but for
+ * no deadline and no cancellation. Who copies much asks skua_cancelled now and then.
  * For the meaning of dl see <skua/time.h>. */
 #ifndef SKUA_IO_H
 #define SKUA_IO_H

@@ -1,6 +1,7 @@
 /* skua/time.h - deadlines, sleeping, timers.
  * A function that may suspend takes an absolute deadline `skua_time dl` as its last argument; one
- * without it never suspends (but skua_yield, skua_sleep and skua_close, whose names say it).
+ * without it never suspends (but skua_yield, skua_sleep and skua_close, whose names say it, and
+ * those of skua/gen.h and skua/fiber.h, which do if the body that they run does).
  *   SKUA_NOW     never waits: -EAGAIN where it would have to, also when cancelled.
  *   SKUA_NEVER   waits for ever.
  *   in the past  tries once, then -ETIMEDOUT.

@@ -186,6 +186,10 @@ class Examples(unittest.TestCase):
             result = harness.run("big_write", folder)
             self.assertEqual((result.returncode, result.stdout), (1, ""))
             self.assertEqual(result.stderr, "big_write: Is a directory\n")
+            for args in [["--help"], [path, path]]:
+                result = harness.run("big_write", *args)
+                self.assertEqual((result.returncode, result.stdout, result.stderr),
+                                 (1, "", "usage: big_write [FILE]\n"))
 
 
 def add_row(name):

@@ -1,6 +1,10 @@
 """examples/executor: calls that block overlap, and no worker is held meanwhile."""
 
+import os
+import pathlib
 import re
+import signal
+import subprocess
 import time
 import unittest
 
@@ -30,6 +34,25 @@ class Executor(unittest.TestCase):
 
     def test_three_at_a_time(self):
         self.check(2.0, 5.0, SKUA_BLOCK_THREADS="3")
+
+    @staticmethod
+    def has_begun(pid):
+        return any(name.read_text().startswith("skua-block")
+                   for name in pathlib.Path(f"/proc/{pid}/task").glob("*/comm"))
+
+    def test_ctrl_c(self):
+        """Nothing is said about calls that were never made."""
+        environment = {**os.environ, "SKUA_BLOCK_THREADS": "1"}
+        process = subprocess.Popen([harness.program("executor")], stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True, env=environment)
+        try:
+            harness.wait_until(lambda: self.has_begun(process.pid), 30, "no call begins")
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=50)
+        finally:
+            process.kill()
+            process.communicate()
+        self.assertEqual((process.returncode, out, err), (1, "", "executor: cancelled\n"))
 
 
 if __name__ == "__main__":

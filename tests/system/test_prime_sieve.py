@@ -32,7 +32,7 @@ class PrimeSieve(unittest.TestCase):
         self.check(count, str(count))
 
     def test_bad_counts(self):
-        for args in [["0"], ["-3"], ["ten"], [""]]:
+        for args in [["0"], ["-3"], ["ten"], [""], ["3", "4"]]:
             result = harness.run("prime_sieve", *args)
             self.assertEqual((result.returncode, result.stdout), (1, ""), args)
             self.assertEqual(result.stderr, "usage: prime_sieve [N]\n")

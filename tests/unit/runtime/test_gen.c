@@ -1086,5 +1086,5 @@ RT_THREAD_TEST(gen, fatal)
     CHECK_FATAL(workers, returns_with_scope, SIGABRT, "(careless)", "its generator at 0x",
                 "returned with the scope at 0x");
     CHECK_FATAL(workers, overflows, SIGSEGV, "stack overflow", "(greedy)", "131072 bytes promised",
-                "SKUA_STACK_SIZE");
+                "a generator has SKUA_STACK_SIZE alone");
 }

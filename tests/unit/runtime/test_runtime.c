@@ -240,14 +240,18 @@ static void start_without_threads(void *workers)
     _exit(skt_thread_count() == 1 ? 0 : 4);
 }
 
-/* Goal: nor does a thread that cannot be created; the line names what to do. */
+/* Goal: nor does a thread that cannot be created; the line names it, the cause and what to do. */
 RT_THREAD_TEST(runtime, start_without_threads)
 {
     char out[4096];
     int status = skt_in_child(start_without_threads, &workers, out, sizeof(out));
     SKT_TRUE(WIFEXITED(status));
     SKT_EQ(WEXITSTATUS(status), 0);
+    SKT_STR_HAS(out, "the thread of worker 0 of");
+    SKT_STR_HAS(out, "(EAGAIN): raise RLIMIT_NPROC");
     SKT_STR_HAS(out, "SKUA_WORKERS");
+    if (workers > 1)
+        SKT_STR_HAS(out, "the monitor's thread (EAGAIN)");
 }
 
 /* ---- fork ---- */
