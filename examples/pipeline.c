@@ -31,13 +31,11 @@ static int cut(void *arg)
 static int count(void *arg)
 {
     struct pipeline *p = arg;
-    unsigned char text[1 + CHUNK_BYTES];
+    unsigned char text[1 + CHUNK_BYTES] = " "; /* the first chunk's byte before it */
     size_t words = 0;
-    ssize_t n = 0;
-    off_t at;
+    off_t at, n = 0;
     while (n >= 0 && skua_chan_recv(p->chunks, &at, SKUA_NEVER) == 0) {
         size_t have = at == 0;
-        text[0] = ' '; /* is before the file's first byte */
         while (have < sizeof(text) && (n = skua_pread(p->fd, text + have, sizeof(text) - have,
                                                       at - 1 + (off_t)have, SKUA_NEVER)) > 0)
             have += (size_t)n;
@@ -54,15 +52,17 @@ static int run(void *arg)
     size_t words, total = 0;
     skua_scope scope;
     skua_scope_open(&scope, SKUA_FAIL_FAST, SKUA_NEVER);
-    skua_spawn(&scope, cut, p);
-    for (unsigned i = 0; i < counters; i++)
-        skua_spawn(&scope, count, p);
+    int rc = skua_spawn(&scope, cut, p);
+    for (unsigned i = 0; i < counters && rc == 0; i++)
+        rc = skua_spawn(&scope, count, p);
+    if (rc < 0)
+        skua_scope_cancel(&scope); /* our own waits in it as well */
     for (unsigned i = 0; i < counters; i++)
         total += skua_chan_recv(p->counts, &words, SKUA_NEVER) == 0 ? words : 0;
-    int rc = skua_scope_close(&scope, SKUA_NEVER); /* the first failure of any of them */
-    if (rc == 0)
+    int failure = skua_scope_close(&scope, SKUA_NEVER); /* the first of any of them */
+    if (failure == 0)
         printf("%zu\n", total);
-    return rc;
+    return rc < 0 ? rc : failure;
 }
 
 int main(int argc, char **argv)

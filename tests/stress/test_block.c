@@ -100,11 +100,12 @@ static int (*create_thread)(unsigned long *thread, void *(*fn)(void *), void *ar
 static _Atomic(uint64_t) x_created;
 static _Atomic(bool) x_scarce;
 
+/* The first one is refused, when there is no other: some call is, whatever the rest bring. */
 static int create_scarcely(unsigned long *thread, void *(*fn)(void *), void *arg)
 {
     uint64_t n = atomic_fetch_add(&x_created, 1);
-    return atomic_load(&x_scarce) && st_seed(n) >> 32 & 1 ? -EAGAIN
-                                                          : create_thread(thread, fn, arg);
+    bool refused = atomic_load(&x_scarce) && (n == 0 || (st_seed(n) >> 32 & 1) != 0);
+    return refused ? -EAGAIN : create_thread(thread, fn, arg);
 }
 
 static int rounds_without(void *arg)
@@ -132,6 +133,7 @@ static void run(unsigned workers, int (*body)(void *))
 static void run_scarce(unsigned workers)
 {
     create_thread = sk_sys.thread_create;
+    atomic_store(&x_created, 0);
     sk_sys.thread_create = create_scarcely;
     run(workers, rounds_without);
     sk_sys.thread_create = create_thread;
