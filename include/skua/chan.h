@@ -110,7 +110,8 @@ typedef struct skua_case {
  * flags     SKUA_SELECT_ORDERED. Without it, cases that are ready are chosen with equal chances.
  * dl        absolute CLOCK_MONOTONIC ns, SKUA_NOW or SKUA_NEVER.
  * returns   the index of the case; -EAGAIN, -ETIMEDOUT, -ECANCELED, -ESHUTDOWN: none; -EINVAL: a
- *           case that cannot be; -EDEADLK: nothing to wait for, and for ever; -ENOMEM.
+ *           case that cannot be; -EDEADLK: nothing to wait for, and for ever, or, whatever dl and the
+ *           other cases are, a TASK that is the caller; -ENOMEM.
  * suspends  may.   from  coroutine or plain thread; with SKUA_NOW a timer's function too. */
 SKUA_API int skua_select(skua_case *v, unsigned n, unsigned flags, skua_time dl);
 

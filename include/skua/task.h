@@ -136,7 +136,8 @@ SKUA_API int skua_local_set(skua_local key, void *value);
  * on with others. For calls that have no form of their own here: a library that reads a file, a
  * database's client, getaddrinfo. The pool starts threads as they are needed, at most
  * SKUA_BLOCK_THREADS; further calls wait in the order in which they came, and a thread that is idle
- * for SKUA_BLOCK_IDLE leaves. In a plain thread fn is simply called, with or without a runtime.
+ * for SKUA_BLOCK_IDLE leaves. In a plain thread fn is simply called, with or without a runtime, if
+ * dl allows it.
  * fn        runs in a plain thread that blocks the signals sent to the process: skua_self() is NULL
  *           in it, a skua call that waits blocks that thread (and gets -ESHUTDOWN when the runtime
  *           stops), and skua_block calls its function at once. It must return, and must not wait for
@@ -147,7 +148,7 @@ SKUA_API int skua_local_set(skua_local key, void *value);
  *           is cancelled. When fn runs, only its end ends the wait, skua_stop's too, and its result
  *           is what is returned.
  * returns   what fn returned, unchanged. Without ever calling fn: -ECANCELED, -ETIMEDOUT; -EAGAIN
- *           (SKUA_NOW: it would wait); -ENOMEM (there is no thread, and none could be started: a
+ *           (SKUA_NOW: always); -ENOMEM (there is no thread, and none could be started: a
  *           line on standard error says why); -EPERM (in a callback that must not wait); -EINVAL (fn
  *           is NULL, or dl).
  * suspends  may.   from  coroutine or plain thread. */

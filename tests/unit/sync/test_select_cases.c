@@ -71,6 +71,13 @@ static int select_self(void *arg)
     (void)arg;
     skua_case v = {.op = SKUA_TASK, .obj = skua_self()};
     SKT_EQ(skua_select(&v, 1, 0, SKUA_NEVER), -EDEADLK);
+    skua_chan *closed;
+    SKT_EQ(skua_chan_new(&closed, 0, 0, 0), 0);
+    SKT_EQ(skua_chan_close(closed), 0);
+    skua_case both[] = {{.op = SKUA_RECV, .obj = closed}, v};
+    SKT_EQ(skua_select(both, 2, SKUA_SELECT_ORDERED, SKUA_NEVER), -EDEADLK);
+    SKT_EQ(skua_select(both, 2, 0, SKUA_NOW), -EDEADLK);
+    skua_chan_unref(closed);
     return 0;
 }
 
