@@ -184,8 +184,14 @@ __attribute__((noinline)) int sk_chan_locked_try_recv(struct skua_chan *c, void 
 static __attribute__((noinline)) int do_or_enter(struct skua_chan *c, struct sk_chan_waiter *waiter,
                                                  bool is_send)
 {
+    uint64_t word = 0;
+    if (sk_likely(sk_solo_cas(&c->x_lock, &word, SK_QUEUE_LOCKED))) { /* QL2: it is still idle */
+        sk_chan_locked_enter(c, &word, waiter, is_send);
+        sk_queue_let_go(&c->x_lock, word);
+        return -EAGAIN;
+    }
     struct sk_chan_transfer t = {.partner = NULL};
-    uint64_t word = sk_queue_hold(&c->x_lock);
+    word = sk_queue_hold(&c->x_lock);
     int rc = is_send ? sk_chan_locked_send(c, &word, waiter->val, &t)
                      : sk_chan_locked_recv(c, &word, waiter->val, &t);
     if (rc == -EAGAIN)
@@ -289,40 +295,82 @@ static SK_ALWAYS_INLINE struct sk_chan_waiter *claim_sleeper_in(struct skua_chan
     return sk_container_of(waiter, struct sk_chan_waiter, base);
 }
 
-/* Apart, so that what is usual keeps nothing over a call. */
+/* Among several workers: the same under the word's lock. */
+static SK_ALWAYS_INLINE struct sk_chan_waiter *claim_first(struct skua_chan *c, struct sk_queue *q,
+                                                           uint64_t bit, enum sk_wait_claim *claim)
+{
+    uint64_t word = sk_load_relaxed(&c->x_lock);
+    if ((word & (bit | SK_QUEUE_LOCKED)) != bit ||
+        !sk_solo_cas(&c->x_lock, &word, word | SK_QUEUE_LOCKED)) /* QL2 */
+        return NULL;
+    struct sk_waiter *waiter = sk_queue_first(q);
+    sk_list_remove(&waiter->link);
+    waiter->claimed = true;
+    *claim = sk_wait_claim(waiter->wait->task, waiter->wait->ticket, SK_WAIT_WOKEN);
+    if (sk_unlikely(*claim == SK_WAIT_LOST))
+        waiter->claimed = false;
+    sk_queue_let_go(&c->x_lock, sk_list_empty(&q->list) ? word & ~bit : word);
+    return *claim == SK_WAIT_LOST ? NULL : sk_container_of(waiter, struct sk_chan_waiter, base);
+}
+
+/* The claimed partner's, from whom, or to whom, the element goes. The outcome is the last access to
+ * it, but for readying it if it sleeps. Apart, so that what is usual keeps nothing over a call. */
 static __attribute__((noinline)) int hand_over(void *to, const void *from, size_t bytes,
-                                               struct sk_chan_waiter *partner)
+                                               struct sk_chan_waiter *partner,
+                                               enum sk_wait_claim claim)
 {
     struct skua_task *task = partner->base.wait->task;
     if (to != NULL)
         sk_chan_ring_copy(to, from, bytes);
     sk_store_release(&partner->x_outcome, (uint32_t)SK_CHAN_PASSED); /* CH1 */
-    sk_wait_finish(task, SK_WAIT_WON);
+    sk_wait_finish(task, claim);
     return 0;
 }
 
-/* The usual case of a rendezvous in one piece: there is one worker, and the other side sleeps in the
- * queue. */
-int sk_chan_locked_wait_send(struct skua_chan *c, const void *v, skua_time dl)
+static __attribute__((noinline)) int send_among_others(struct skua_chan *c, void *v, skua_time dl)
 {
-    if ((sk_load_relaxed(&c->x_lock) & SK_CHAN_RECEIVERS) == 0 || !sk_solo_try_enter())
-        return send_or_wait(c, (void *)(uintptr_t)v, dl);
+    enum sk_wait_claim claim;
+    struct sk_chan_waiter *partner = claim_first(c, &c->receivers, SK_CHAN_RECEIVERS, &claim);
+    if (partner == NULL)
+        return send_or_wait(c, v, dl);
+    return hand_over(partner->val, v, c->elem_bytes, partner, claim);
+}
+
+static __attribute__((noinline)) int recv_among_others(struct skua_chan *c, void *v, skua_time dl)
+{
+    enum sk_wait_claim claim;
+    struct sk_chan_waiter *partner = claim_first(c, &c->senders, SK_CHAN_SENDERS, &claim);
+    if (partner == NULL)
+        return recv_or_wait(c, v, dl);
+    return hand_over(v, partner->val, c->elem_bytes, partner, claim);
+}
+
+/* The usual case of a rendezvous in one piece: the other side sleeps in the queue. */
+int sk_chan_locked_wait_send(struct skua_chan *c, const void *from, skua_time dl)
+{
+    void *v = (void *)(uintptr_t)from;
+    if ((sk_load_relaxed(&c->x_lock) & SK_CHAN_RECEIVERS) == 0)
+        return send_or_wait(c, v, dl);
+    if (!sk_solo_try_enter())
+        return send_among_others(c, v, dl);
     struct sk_chan_waiter *partner = claim_sleeper_in(c, &c->receivers, SK_CHAN_RECEIVERS);
     sk_solo_leave();
     if (sk_unlikely(partner == NULL))
-        return send_or_wait(c, (void *)(uintptr_t)v, dl);
-    return hand_over(partner->val, v, c->elem_bytes, partner);
+        return send_or_wait(c, v, dl);
+    return hand_over(partner->val, v, c->elem_bytes, partner, SK_WAIT_WON);
 }
 
 int sk_chan_locked_wait_recv(struct skua_chan *c, void *v, skua_time dl)
 {
-    if ((sk_load_relaxed(&c->x_lock) & SK_CHAN_SENDERS) == 0 || !sk_solo_try_enter())
+    if ((sk_load_relaxed(&c->x_lock) & SK_CHAN_SENDERS) == 0)
         return recv_or_wait(c, v, dl);
+    if (!sk_solo_try_enter())
+        return recv_among_others(c, v, dl);
     struct sk_chan_waiter *partner = claim_sleeper_in(c, &c->senders, SK_CHAN_SENDERS);
     sk_solo_leave();
     if (sk_unlikely(partner == NULL))
         return recv_or_wait(c, v, dl);
-    return hand_over(v, partner->val, c->elem_bytes, partner);
+    return hand_over(v, partner->val, c->elem_bytes, partner, SK_WAIT_WON);
 }
 
 /* Holder. */
