@@ -106,7 +106,8 @@ typedef struct skua_case {
 /** Waits until one of several cases can be done, and does that one and no other.
  * v         n cases; of the one chosen res is written: 0 for SEND and RECV, -EPIPE if the channel is
  *           closed (a closed channel is ready); for FUTURE and TASK what skua_future_get and
- *           skua_join return; for FD what has happened there (revents). SKUA_SKIP is passed over.
+ *           skua_join return; for FD what has happened there (revents), -EBADF if it is not open.
+ *           SKUA_SKIP is passed over.
  * flags     SKUA_SELECT_ORDERED. Without it, cases that are ready are chosen with equal chances.
  * dl        absolute CLOCK_MONOTONIC ns, SKUA_NOW or SKUA_NEVER.
  * returns   the index of the case; -EAGAIN, -ETIMEDOUT, -ECANCELED, -ESHUTDOWN: none; -EINVAL: a

@@ -8,9 +8,9 @@
  * Fibers need no runtime: a plain program may use them in any of its threads. Only then a stack
  * overflow, though it hits a guard, ends the process without skua's report; so does one in a plain
  * thread beside a runtime.
- * Scopes belong to the coroutine too, but have to be closed by the fiber that opened them: one that
- * switches away, or whose function returns, with a scope open that was opened in its body ends the
- * process with a message. The coroutine's own function may have scopes open while it switches.
+ * Scopes belong to the coroutine too, but a fiber must close what it has opened: one that switches
+ * away, or whose function returns, with a scope open that was opened in its body ends the process
+ * with a message. The coroutine's own function may have scopes open while it switches.
  * A fiber's function must return: where it ends its thread (pthread_exit), the process ends with a
  * message.
  * In C++, no switch inside a catch block or a destructor that runs while unwinding, and no

@@ -65,7 +65,8 @@ SKUA_API int skua_future_state(const skua_future *f);
 
 /** Has fn(f, arg) called when a future is settled: in the caller, at once, if it is, else in who
  * settles it, in the order in which they were set, after its state is final and before a waiting
- * skua_future_get, skua_gather or skua_wait_any returns for it. One that settles another future runs
+ * skua_future_get, skua_gather or skua_wait_any returns for it (a get that comes when the state is
+ * final has not waited, and may return before). One that settles another future runs
  * that one's functions inside itself, on the same stack.
  * fn        skua_self() is NULL in it, and a call that would wait gets -EPERM; it may settle other
  *           futures, set more functions, and give references back.
