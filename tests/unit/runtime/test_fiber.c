@@ -1,15 +1,13 @@
 /* tests/unit/runtime/test_fiber.c - fibers: each sentence of fiber.h. What they do without a runtime
  * stands in test_plain.c. */
-#include <skua/skua.h>
-
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
+
+#include <skua/skua.h>
 
 #include "runtime/base/mem.h"
 #include "runtime/stack.h"
+#include "tests/unit/runtime/fatal.h"
 #include "tests/unit/runtime/rt_test.h"
 
 static char a, b, c; /* values are addresses */
@@ -558,38 +556,6 @@ RT_TEST(fiber, in_a_callback)
 
 /* ---- what ends the process ---- */
 
-struct fatal {
-    int (*fn)(void *);
-    unsigned workers;
-};
-
-static void run_fatal(void *arg)
-{
-    const struct fatal *x = arg;
-    skua_config config = SKUA_CONFIG_INIT;
-    struct rlimit none = {0, 0};
-    setrlimit(RLIMIT_CORE, &none);
-    signal(SIGABRT, SIG_DFL);
-    signal(SIGSEGV, SIG_DFL);
-    config.workers = x->workers;
-    (void)skua_run(x->fn, NULL, &config);
-}
-
-/* The child dies by the signal, after a line with all of the parts. */
-static void check_fatal(unsigned workers, int (*fn)(void *), int signo, const char *const *parts)
-{
-    char out[4096];
-    struct fatal x = {fn, workers};
-    int status = skt_in_child(run_fatal, &x, out, sizeof(out));
-    for (; *parts != NULL; parts++)
-        SKT_STR_HAS(out, *parts);
-    SKT_TRUE(WIFSIGNALED(status));
-    SKT_EQ(WTERMSIG(status), signo);
-}
-
-#define CHECK_FATAL(workers, fn, ...) \
-    check_fatal(workers, fn, SIGABRT, (const char *const[]){__VA_ARGS__, NULL})
-
 static void *open_and_switch(void *arg)
 {
     skua_scope s;
@@ -719,29 +685,31 @@ static int switches_to_nobody(void *arg)
 /* Goal: leaving a scope open names the coroutine, the fiber and the scope. */
 RT_THREAD_TEST(fiber, scope_left_open)
 {
-    CHECK_FATAL(workers, switches_with_scope, "(careless)", "its fiber at 0x",
+    CHECK_FATAL(workers, switches_with_scope, SIGABRT, "(careless)", "its fiber at 0x",
                 "switched away with the scope at 0x");
-    CHECK_FATAL(workers, returns_with_scope, "(careless)", "its fiber at 0x",
+    CHECK_FATAL(workers, returns_with_scope, SIGABRT, "(careless)", "its fiber at 0x",
                 "returned with the scope at 0x");
 }
 
 /* Goal: only its owner uses a fiber. */
 RT_THREAD_TEST(fiber, of_another)
 {
-    CHECK_FATAL(workers, switches_to_foreign, "skua_fiber_switch: the fiber at 0x",
+    CHECK_FATAL(workers, switches_to_foreign, SIGABRT, "skua_fiber_switch: the fiber at 0x",
                 "belongs to another");
-    CHECK_FATAL(workers, frees_foreign, "skua_fiber_free: the fiber at 0x", "belongs to another");
-    CHECK_FATAL(workers, switches_in_callback, "skua_fiber_switch: the fiber at 0x", "callback");
+    CHECK_FATAL(workers, frees_foreign, SIGABRT, "skua_fiber_free: the fiber at 0x",
+                "belongs to another");
+    CHECK_FATAL(workers, switches_in_callback, SIGABRT, "skua_fiber_switch: the fiber at 0x",
+                "callback");
 }
 
 /* Goal: what cannot be freed, or switched to, is named with the remedy. */
 RT_THREAD_TEST(fiber, misused)
 {
-    CHECK_FATAL(workers, frees_running, "skua_fiber_free: the fiber at 0x", "is running",
+    CHECK_FATAL(workers, frees_running, SIGABRT, "skua_fiber_free: the fiber at 0x", "is running",
                 "switch to another");
-    CHECK_FATAL(workers, frees_root, "skua_fiber_free: the fiber at 0x", "never freed");
-    CHECK_FATAL(workers, frees_root_outside, "skua_fiber_free: the fiber at 0x");
-    CHECK_FATAL(workers, switches_to_nobody, "skua_fiber_switch", "expected one");
+    CHECK_FATAL(workers, frees_root, SIGABRT, "skua_fiber_free: the fiber at 0x", "never freed");
+    CHECK_FATAL(workers, frees_root_outside, SIGABRT, "skua_fiber_free: the fiber at 0x");
+    CHECK_FATAL(workers, switches_to_nobody, SIGABRT, "skua_fiber_switch", "expected one");
 }
 
 /* Writes its way down, a page at a time at most. */
@@ -773,7 +741,6 @@ static int overflows(void *arg)
 /* Goal: a guard hit on a fiber's stack is reported as a coroutine's is. */
 RT_THREAD_TEST(fiber, overflow)
 {
-    check_fatal(workers, overflows, SIGSEGV,
-                (const char *const[]){"stack overflow", "(greedy)", "262144 bytes promised",
-                                      "skua_fiber_new", NULL});
+    CHECK_FATAL(workers, overflows, SIGSEGV, "stack overflow", "(greedy)", "262144 bytes promised",
+                "skua_fiber_new");
 }
