@@ -81,8 +81,8 @@ sk_switch_away:
 
 /* void *sk_arch_hand_over(void **save, void *to, void *value)
  * As sk_switch, and returns value there, but jumps. For switches that go on in another function than
- * they came from: there the return predictor is wrong with every return until that to its user, and a
- * tail call has none but this one (docs/adr/0012). */
+ * they came from: there the return predictor is wrong with every return until that to its user, and
+ * a tail call has none but this one (docs/adr/0012). */
     .globl  sk_arch_hand_over
     .hidden sk_arch_hand_over
     .type   sk_arch_hand_over, @function
@@ -163,8 +163,9 @@ sk_arch_hand_last:
     .size   sk_arch_hand_last, .-sk_arch_hand_last
 
 /* The first instruction of a fresh stack: rax is the worker, or what was handed over, r12 the entry
- * function, r13 its second argument. rsp is 16-byte aligned + 0 here, so that the call leaves the callee with the alignment that the ABI promises. An
- * undefined return address tells unwinders and debuggers that the coroutine begins here. */
+ * function, r13 its second argument. rsp is 16-byte aligned + 0 here, so that the call leaves the
+ * callee with the alignment that the ABI promises. An undefined return address tells unwinders and
+ * debuggers that the coroutine begins here. */
     .globl  sk_arch_entry
     .hidden sk_arch_entry
     .type   sk_arch_entry, @function
