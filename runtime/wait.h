@@ -9,7 +9,9 @@
  *   WAITING      it sleeps; who claims it must ready it
  *   CLAIMED      somebody has won; the reason says who
  *   sk_wait_begin    IDLE|CLAIMED(e-1) -> REGISTERING(e)           the waiter
- *   commit in park   REGISTERING(e) -> WAITING(e)                  after the switch away
+ *   commit in park   REGISTERING(e) -> WAITING(e)                  after the switch away; before it,
+ *                                                                  in a section of runtime/solo.h,
+ *                                                                  where there is one worker
  *   look_again       WAITING(e) -> REGISTERING(e)                  the commit, to see whether a
  *                                                                  cancellation was missed
  *   sk_wait_claim    REGISTERING(e)|WAITING(e) -> CLAIMED(e, why)  any thread, by one CAS
