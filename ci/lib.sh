@@ -2,6 +2,7 @@
 # ci/lib.sh - what ci/test, ci/deep and ci/demo share; sourced by them from the root of the repository.
 
 jobs=$(nproc)
+test_jobs=$((jobs + 2)) # many tests mostly wait
 
 # need_packages NAME... - installs the Debian packages that are missing: as root by apt-get; otherwise
 # it prints the one command that does it, and ends the script with 1.
@@ -75,7 +76,7 @@ run_tests() {
     local name=$1 preset=$2 log=build/$2/ctest-${1// /-}.log
     shift 2
     step "testing $name"
-    ctest --preset "$preset" --parallel "$jobs" "$@" 2>&1 | tee "$log" || failed=1
+    ctest --preset "$preset" --parallel "$test_jobs" "$@" 2>&1 | tee "$log" || failed=1
     closing+=("$name: $(grep -E '^[0-9]+% tests passed' "$log" || echo 'ctest did not finish')")
 }
 
