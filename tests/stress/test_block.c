@@ -103,8 +103,10 @@ static _Atomic(bool) x_scarce;
 /* The first one is refused, when there is no other: some call is, whatever the rest bring. */
 static int create_scarcely(unsigned long *thread, void *(*fn)(void *), void *arg)
 {
+    if (!atomic_load(&x_scarce))
+        return create_thread(thread, fn, arg); /* a worker, or the monitor */
     uint64_t n = atomic_fetch_add(&x_created, 1);
-    bool refused = atomic_load(&x_scarce) && (n == 0 || (st_seed(n) >> 32 & 1) != 0);
+    bool refused = n == 0 || (st_seed(n) >> 32 & 1) != 0;
     return refused ? -EAGAIN : create_thread(thread, fn, arg);
 }
 
