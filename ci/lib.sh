@@ -2,7 +2,7 @@
 # ci/lib.sh - what ci/test, ci/deep and ci/demo share; sourced by them from the root of the repository.
 
 jobs=$(nproc)
-test_jobs=$((jobs + 2)) # many tests mostly wait
+test_jobs=$jobs # tests at once
 
 # need_packages NAME... - installs the Debian packages that are missing: as root by apt-get; otherwise
 # it prints the one command that does it, and ends the script with 1.
