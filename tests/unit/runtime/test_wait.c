@@ -120,6 +120,45 @@ RT_TEST(wait, commit_looks)
     SKT_EQ(sk_wait_begin(&w, SKUA_NEVER, 0), -ECANCELED);
 }
 
+static void *wake_as_stranger(void *arg)
+{
+    struct sk_wait *w = arg;
+    SKT_TRUE(sk_wait_wake(w->task, w->ticket, SK_WAIT_WOKEN));
+    return NULL;
+}
+
+/* With one worker a wait commits before it leaves its stack; a stranger wakes it in between. The next
+ * look goes to the inbox, where it stands if it is pinned. */
+static void be_woken_before_the_switch(void)
+{
+    struct sk_wait w;
+    pthread_t stranger;
+    struct sk_worker *worker = sk_current_worker();
+    SKT_EQ(sk_wait_begin(&w, SKUA_NEVER, 0), 0);
+    SKT_TRUE(sk_wait_try_commit(&w));
+    SKT_EQ(pthread_create(&stranger, NULL, wake_as_stranger, &w), 0);
+    SKT_EQ(pthread_join(stranger, NULL), 0);
+    atomic_store(&worker->counts.x_dispatches, (uint64_t)2 * SK_SCHED_QUEUE_TURN - 1);
+    worker->slice_end = UINT64_MAX;
+    worker->budget = 1;
+    sk_park_committed();
+    SKT_EQ(sk_wait_result(&w), 0);
+}
+
+static void be_woken_so_pinned(void)
+{
+    skua_pin();
+    be_woken_before_the_switch();
+    skua_unpin();
+}
+
+/* Goal: who was readied before it left goes on, wherever the next look finds it. */
+SKT_TEST(wait, woken_before_the_switch)
+{
+    rt_run(1, be_woken_before_the_switch);
+    rt_run(1, be_woken_so_pinned);
+}
+
 static void wake_soon(void *arg)
 {
     struct sk_wait *w = arg;
