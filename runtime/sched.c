@@ -238,10 +238,11 @@ void sk_park_committed(void)
     struct sk_worker *w = sk_current_worker();
     sk_count(w->counts.x_parks);
     struct skua_task *next = sk_sched_take_quickly(w);
-    if (sk_unlikely(next == NULL))
-        park_for_any(w);
-    else if (sk_likely(next != w->current))
+    sk_assert(next != w->current); /* a stranger does not come to the slot */
+    if (sk_likely(next != NULL))
         jump_to_begun(w, &w->current->sp, next);
+    else
+        park_for_any(w);
 }
 
 static void commit_woken(struct skua_task *task, void *arg)

@@ -63,4 +63,32 @@ static inline skua_case ct_to_send(skua_chan *c, uint64_t *v)
     return (skua_case){.op = SKUA_SEND, .obj = c, .val = v, .res = 1};
 }
 
+/* Coroutines that wait on one channel, and how their calls have ended. */
+struct ct_waiters {
+    skua_chan *chan;
+    _Atomic(int) ended[200]; /* by -errno; [0]: success */
+};
+
+static inline void ct_count(struct ct_waiters *w, int rc)
+{
+    SKT_TRUE(rc <= 0 && rc > -200);
+    atomic_fetch_add(&w->ended[-rc], 1);
+}
+
+static inline int ct_recv_one(void *arg)
+{
+    struct ct_waiters *w = arg;
+    uint64_t word;
+    ct_count(w, skua_chan_recv(w->chan, &word, SKUA_NEVER));
+    return 0;
+}
+
+static inline int ct_send_one(void *arg)
+{
+    struct ct_waiters *w = arg;
+    uint64_t word = 1;
+    ct_count(w, skua_chan_send(w->chan, &word, SKUA_NEVER));
+    return 0;
+}
+
 #endif
