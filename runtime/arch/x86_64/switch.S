@@ -10,14 +10,8 @@
  * them costs 4 ns of 6. A coroutine that changes the rounding mode restores it before it suspends.
  * The layout of a saved context is repeated by sk_arch_prepare in arch.h. */
 
-    .text
-
-    .globl  sk_switch
-    .hidden sk_switch
-    .type   sk_switch, @function
-    .p2align 4
-sk_switch:
-    .cfi_startproc
+/* What the ABI lets a callee keep, on the stack and back. */
+    .macro  save_registers
     pushq   %rbp
     .cfi_adjust_cfa_offset 8
     .cfi_rel_offset rbp, 0
@@ -36,8 +30,9 @@ sk_switch:
     pushq   %r15
     .cfi_adjust_cfa_offset 8
     .cfi_rel_offset r15, 0
-    movq    %rsp, (%rdi)
-    movq    %rsi, %rsp
+    .endm
+
+    .macro  restore_registers
     popq    %r15
     .cfi_adjust_cfa_offset -8
     popq    %r14
@@ -50,6 +45,20 @@ sk_switch:
     .cfi_adjust_cfa_offset -8
     popq    %rbp
     .cfi_adjust_cfa_offset -8
+    .endm
+
+    .text
+
+    .globl  sk_switch
+    .hidden sk_switch
+    .type   sk_switch, @function
+    .p2align 4
+sk_switch:
+    .cfi_startproc
+    save_registers
+    movq    %rsp, (%rdi)
+    movq    %rsi, %rsp
+    restore_registers
     movq    %rdx, %rax
     ret
     .cfi_endproc
@@ -93,40 +102,12 @@ sk_switch_away:
 sk_arch_hand_code:
 sk_arch_hand_over:
     .cfi_startproc
-    pushq   %rbp
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset rbp, 0
-    pushq   %rbx
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset rbx, 0
-    pushq   %r12
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset r12, 0
-    pushq   %r13
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset r13, 0
-    pushq   %r14
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset r14, 0
-    pushq   %r15
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset r15, 0
+    save_registers
     movq    %rsp, (%rdi)
     movq    %rsi, %rsp
     movq    %rdx, %rax
 .Lresume:
-    popq    %r15
-    .cfi_adjust_cfa_offset -8
-    popq    %r14
-    .cfi_adjust_cfa_offset -8
-    popq    %r13
-    .cfi_adjust_cfa_offset -8
-    popq    %r12
-    .cfi_adjust_cfa_offset -8
-    popq    %rbx
-    .cfi_adjust_cfa_offset -8
-    popq    %rbp
-    .cfi_adjust_cfa_offset -8
+    restore_registers
     popq    %rcx
     .cfi_adjust_cfa_offset -8
     .cfi_register rip, rcx
