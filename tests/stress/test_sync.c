@@ -348,8 +348,9 @@ static void play_round(const struct kind *kind, uint64_t number)
 
 static int play(void *arg)
 {
-    uint64_t timed_out = 0, cancelled = 0;
-    for (uint64_t i = 0; i < skt_scaled(200); i++) {
+    uint64_t timed_out = 0, cancelled = 0, rounds = skt_scaled(200);
+    skua_time end = st_patience();
+    for (uint64_t i = 0; i < rounds || (!(timed_out && cancelled) && skua_now() < end); i++) {
         play_round(arg, i);
         timed_out += atomic_load(&seen.timed_out);
         cancelled += atomic_load(&seen.cancelled);
