@@ -312,15 +312,15 @@ static void race(unsigned workers, uint64_t rounds)
 
 SKT_TEST(stress, futures_on_one_worker)
 {
-    race(1, skt_scaled(20000));
+    race(1, skt_scaled(10000));
 }
 
 SKT_TEST(stress, futures_on_two_workers)
 {
-    race(2, skt_scaled(30000));
+    race(2, skt_scaled(15000));
 }
 
 SKT_TEST(stress, futures_on_eight_workers)
 {
-    race(8, skt_scaled(20000));
+    race(8, skt_scaled(10000));
 }
