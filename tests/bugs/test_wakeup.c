@@ -189,8 +189,8 @@ static void invite_from_outside(unsigned workers, uint32_t rounds)
  * the monitor not at the global one (found so). */
 SKT_TEST(bugs, tokio_4383_last_searcher_leaves_the_global_queue)
 {
-    invite_from_outside(2, (uint32_t)skt_scaled(20000));
-    invite_from_outside(4, (uint32_t)skt_scaled(10000));
+    invite_from_outside(2, (uint32_t)skt_scaled(8000));
+    invite_from_outside(4, (uint32_t)skt_scaled(4000));
 }
 
 static int invite_from_inside(void *arg)

@@ -144,7 +144,7 @@ static int count_tokens(void *arg)
 
 static void count_with(unsigned workers)
 {
-    token_count = skt_scaled(1500000);
+    token_count = skt_scaled(800000);
     x_seen = calloc(token_count, sizeof(*x_seen));
     SKT_NOT_NULL(x_seen);
     atomic_store(&x_next, 0);
