@@ -78,7 +78,8 @@ static void stop_in_the_midst(unsigned workers)
     static _Alignas(16) int fds[2];
     static skua_timer timers[4];
     st_pair(fds);
-    for (uint64_t i = skt_scaled(120); i > 0; i--) {
+    int64_t begin = skt_now_ns();
+    for (uint64_t i = skt_scaled(120); i > 0 && skt_has_time(begin); i--) {
         skua_event never = SKUA_EVENT_INIT;
         pthread_t threads[3];
         skua_config config = config_of(workers);
@@ -127,7 +128,8 @@ static void *start_one(void *arg)
 
 SKT_TEST(bugs, tokio_7910_started_and_stopped_twice)
 {
-    for (uint64_t i = skt_scaled(500); i > 0; i--) {
+    int64_t begin = skt_now_ns();
+    for (uint64_t i = skt_scaled(500); i > 0 && skt_has_time(begin); i--) {
         struct start_race race = {.x_started = 0};
         skua_config config = config_of(1);
         pthread_t threads[2];
@@ -162,7 +164,8 @@ SKT_TEST(bugs, rustsec_2025_0024_freed_twice_at_the_end)
 {
     skua_task *old[HANDLES] = {NULL};
     int old_results[HANDLES] = {0};
-    for (uint64_t i = skt_scaled(300); i > 0; i--) {
+    int64_t begin = skt_now_ns();
+    for (uint64_t i = skt_scaled(300); i > 0 && skt_has_time(begin); i--) {
         skua_config config = config_of(2);
         skua_task *tasks[HANDLES];
         SKT_EQ(skua_start(&config), 0);

@@ -70,6 +70,21 @@ static pid_t start_callers(int listener, int go)
     _exit(0);
 }
 
+/* No busy loop: a second in which nobody is served costs less than 5 % of a core. Not every one: those
+ * for whom there is a descriptor come first, and the machine may be at odds once. */
+static void check_cost(_Atomic(uint32_t) *x_served)
+{
+    for (int64_t end = st_patience(), cost = INT64_MAX; cost > SKUA_MS(50);) {
+        uint32_t served = atomic_load(x_served);
+        int64_t cpu = skt_cpu_ns();
+        SKT_LT(served, (uint32_t)CALLERS);
+        SKT_LT(skua_now(), end);
+        usleep(1000000);
+        if (atomic_load(x_served) == served)
+            cost = skt_cpu_ns() - cpu;
+    }
+}
+
 static void starve(void *arg)
 {
     struct serving serving = {.listener = skua_listen("tcp:127.0.0.1:0", NULL)};
@@ -86,13 +101,7 @@ static void starve(void *arg)
     SKT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
     SKT_EQ(skua_spawn(SKUA_SCOPE_ROOT, serve, &serving), 0);
     st_hog_until(&serving.x_served, SPARE_FDS / 2, "connections served until none was left");
-    usleep(300000);
-    uint32_t served = atomic_load(&serving.x_served);
-    SKT_LT(served, (uint32_t)CALLERS);
-    int64_t cpu = skt_cpu_ns();
-    usleep(1000000);
-    SKT_EQ(atomic_load(&serving.x_served), served);
-    SKT_LT(skt_cpu_ns() - cpu, SKUA_MS(50)); /* 5 % of a core */
+    check_cost(&serving.x_served);
     SKT_EQ(write(go[1], "g", 1), 1);
     SKT_EQ(waitpid(callers, &status, 0), callers);
     SKT_EQ(status, 0);
@@ -105,9 +114,11 @@ static void starve(void *arg)
 SKT_TEST(bugs, libuv_690_accept_without_descriptors)
 {
     char text[4096];
+    int64_t begin = skt_now_ns();
     int status = skt_in_child(starve, NULL, text, sizeof(text));
     SKT_STR_HAS(text, "RLIMIT_NOFILE");
-    SKT_NULL(strchr(strchr(text, '\n') + 1, '\n'));
+    if (skt_now_ns() - begin < SKUA_S(60)) /* it is said once a minute */
+        SKT_NULL(strchr(strchr(text, '\n') + 1, '\n'));
     SKT_EQ(status, 0);
 }
 
@@ -211,9 +222,13 @@ static int transfer(void *arg)
     SKT_TRUE(t.bytes != NULL && got != NULL);
     for (size_t i = 0; i < t.n; i++)
         t.bytes[i] = (unsigned char)st_random(&random);
-    for (int round = 0; round < 4; round++) {
+    skua_time end = 0;
+    for (int round = 0; round < 4 || atomic_load(&x_interrupts) < 100; round++) {
         skua_scope s;
         size_t done;
+        if (round == 4)
+            end = st_patience();
+        SKT_TRUE(round < 4 || skua_now() < end);
         st_pair(t.fds);
         SKT_EQ(setsockopt(t.fds[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
         SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
@@ -240,6 +255,7 @@ SKT_TEST(bugs, classic_eintr_and_short_writes)
     struct sigaction before, action = {.sa_handler = count_interrupt, .sa_flags = SA_ONSTACK};
     SKT_EQ(sigaction(SIGUSR1, &action, &before), 0);
     atomic_store(&x_quiet, false);
+    atomic_store(&x_interrupts, 0);
     skua_config config = config_of(2);
     SKT_EQ(skua_start(&config), 0);
     SKT_EQ(pthread_create(&thread, NULL, interrupt_all, NULL), 0);
@@ -247,7 +263,6 @@ SKT_TEST(bugs, classic_eintr_and_short_writes)
     atomic_store(&x_quiet, true);
     pthread_join(thread, NULL);
     SKT_EQ(skua_stop(SKUA_NEVER), 0);
-    SKT_GT(atomic_load(&x_interrupts), 10u);
     SKT_EQ(sigaction(SIGUSR1, &before, NULL), 0);
 }
 
@@ -314,7 +329,8 @@ static int fork_beside_io(void *arg)
     SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
     for (int i = 0; i < 4; i++)
         SKT_EQ(skua_spawn(&s, keep_passing, &f), 0);
-    for (uint64_t i = skt_scaled(30); i > 0; i--) {
+    int64_t begin = skt_now_ns();
+    for (uint64_t i = skt_scaled(30); i > 0 && skt_has_time(begin); i--) {
         skua_scope children;
         SKT_EQ(skua_scope_open(&children, SKUA_FAIL_FAST, SKUA_NEVER), 0);
         SKT_EQ(skua_spawn(&children, fork_here, NULL), 0);

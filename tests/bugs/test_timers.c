@@ -23,7 +23,8 @@ static int stop_and_fire(void *arg)
     static _Atomic(uint64_t) x_seed;
     uint64_t random = st_seed(atomic_fetch_add(&x_seed, 1));
     (void)arg;
-    for (uint64_t i = skt_scaled(40000); i > 0; i--) {
+    int64_t begin = skt_now_ns();
+    for (uint64_t i = skt_scaled(40000); i > 0 && skt_has_time(begin); i--) {
         struct fuse fuses[BATCH];
         int stopped[BATCH];
         for (unsigned k = 0; k < BATCH; k++) {
@@ -85,7 +86,8 @@ static int write_now_and_then(void *arg)
 {
     struct shared *shared = arg;
     uint64_t random = st_seed(7);
-    for (uint64_t i = skt_scaled(30000); i > 0; i--) {
+    int64_t begin = skt_now_ns();
+    for (uint64_t i = skt_scaled(30000); i > 0 && skt_has_time(begin); i--) {
         SKT_EQ(skua_write(shared->fds[0], "x", 1, SKUA_NEVER), 1);
         if (st_random(&random) % 4 == 0)
             SKT_EQ(skua_sleep((int64_t)(st_random(&random) % 10000)), 0);
@@ -120,14 +122,14 @@ SKT_TEST(bugs, go_35532_deadlock_of_deadline_and_expiry)
 struct meeting {
     int fds[2];
     skua_event go, done;
-    uint64_t rounds;
+    _Atomic(uint64_t) x_rounds;
 };
 
 static int write_on_time(void *arg)
 {
     struct meeting *m = arg;
     uint64_t random = st_seed(3);
-    for (uint64_t i = 0; i < m->rounds; i++) {
+    for (uint64_t i = 0; i < atomic_load(&m->x_rounds); i++) {
         SKT_EQ(skua_event_wait(&m->go, SKUA_NEVER), 0);
         skua_event_clear(&m->go);
         for (uint32_t spin = st_random(&random) % 400; spin > 0; spin--)
@@ -142,8 +144,11 @@ static int read_on_time(void *arg)
 {
     struct meeting *m = arg;
     uint64_t random = st_seed(4);
-    for (uint64_t i = 0; i < m->rounds; i++) {
+    int64_t begin = skt_now_ns();
+    for (uint64_t i = 0; i < atomic_load(&m->x_rounds); i++) {
         char c = 0;
+        if (!skt_has_time(begin))
+            atomic_store(&m->x_rounds, i + 1); /* the last one */
         skua_event_set(&m->go);
         ssize_t rc = skua_read(m->fds[1], &c, 1, skua_in((int64_t)(st_random(&random) % 12000)));
         SKT_TRUE(rc == 1 || rc == -ETIMEDOUT);
@@ -159,7 +164,7 @@ static int read_on_time(void *arg)
 
 static int meet(void *arg)
 {
-    struct meeting m = {.rounds = skt_scaled(40000)};
+    struct meeting m = {.x_rounds = skt_scaled(40000)};
     skua_scope s;
     (void)arg;
     st_pair(m.fds);

@@ -37,7 +37,8 @@ static void spawn_from_outside(unsigned workers)
     put_monitor_to_rest();
     uint64_t random = st_seed(workers);
     uint32_t n = (uint32_t)skt_scaled(20000);
-    for (uint32_t i = 1; i <= n; i++) {
+    int64_t begin = skt_now_ns();
+    for (uint32_t i = 1; i <= n && skt_has_time(begin); i++) {
         SKT_EQ(skua_spawn(SKUA_SCOPE_ROOT, count_up, &done), 0);
         st_hog_until(&done, i, "a spawn from outside");
         for (uint32_t pause = st_random(&random) % 2048; pause > 0; pause--)
@@ -57,13 +58,20 @@ SKT_TEST(bugs, tokio_525_lost_wakeup_of_a_spawn)
 
 struct ball {
     skua_event there, back;
-    uint32_t rounds;
+    _Atomic(uint32_t) x_rounds;
 };
+
+/* Before round i, by who sets `there`: if it takes too long, that is the last one. */
+static void tire(struct ball *ball, uint32_t i, int64_t begin)
+{
+    if (!skt_has_time(begin))
+        atomic_store(&ball->x_rounds, i + 1);
+}
 
 static int answer(void *arg)
 {
     struct ball *ball = arg;
-    for (uint32_t i = 0; i < ball->rounds; i++) {
+    for (uint32_t i = 0; i < atomic_load(&ball->x_rounds); i++) {
         SKT_EQ(skua_event_wait(&ball->there, SKUA_NEVER), 0);
         skua_event_clear(&ball->there);
         skua_event_set(&ball->back);
@@ -74,7 +82,9 @@ static int answer(void *arg)
 static void *play(void *arg)
 {
     struct ball *ball = arg;
-    for (uint32_t i = 0; i < ball->rounds; i++) {
+    int64_t begin = skt_now_ns();
+    for (uint32_t i = 0; i < atomic_load(&ball->x_rounds); i++) {
+        tire(ball, i, begin);
         skua_event_set(&ball->there);
         SKT_EQ(skua_event_wait(&ball->back, st_patience()), 0);
         skua_event_clear(&ball->back);
@@ -115,7 +125,9 @@ SKT_TEST(bugs, zio_610_lost_wakeup_of_an_event)
 static int serve_ball(void *arg)
 {
     struct ball *ball = arg;
-    for (uint32_t i = 0; i < ball->rounds; i++) {
+    int64_t begin = skt_now_ns();
+    for (uint32_t i = 0; i < atomic_load(&ball->x_rounds); i++) {
+        tire(ball, i, begin);
         skua_event_set(&ball->there);
         SKT_EQ(skua_event_wait(&ball->back, SKUA_NEVER), 0);
         skua_event_clear(&ball->back);
@@ -171,7 +183,8 @@ static void invite_from_outside(unsigned workers, uint32_t rounds)
     config.workers = workers;
     SKT_EQ(skua_start(&config), 0);
     uint64_t random = st_seed(workers);
-    for (uint32_t i = 0; i < rounds; i++) {
+    int64_t begin = skt_now_ns();
+    for (uint32_t i = 0; i < rounds && skt_has_time(begin); i++) {
         atomic_store(&party.x_arrived, 0);
         atomic_store(&party.x_left, 0);
         for (unsigned guest = 0; guest < workers; guest++) {
@@ -197,7 +210,8 @@ static int invite_from_inside(void *arg)
 {
     uint32_t rounds = *(uint32_t *)arg;
     struct party party = {.guests = skua_workers()};
-    for (uint32_t i = 0; i < rounds; i++) {
+    int64_t begin = skt_now_ns();
+    for (uint32_t i = 0; i < rounds && skt_has_time(begin); i++) {
         skua_scope s;
         atomic_store(&party.x_arrived, 0);
         SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
@@ -251,7 +265,8 @@ static int be_busy(void *arg)
 static int hog_then_wait(void *arg)
 {
     struct hog *hog = arg;
-    for (uint32_t i = 0; i < hog->rounds; i++) {
+    int64_t begin = skt_now_ns();
+    for (uint32_t i = 0; i < hog->rounds && skt_has_time(begin); i++) {
         skua_scope s;
         skua_event_clear(&hog->wake);
         atomic_store(&hog->x_ran, 0);
@@ -300,7 +315,9 @@ SKT_TEST(bugs, zio_402_wake_of_a_ring_that_sleeps)
     put_monitor_to_rest();
     SKT_EQ(skua_spawn(SKUA_SCOPE_ROOT, sleep_and_count, &ball), 0);
     uint64_t sleeps = ST_STATS(wakeups);
-    for (uint32_t i = 0; i < ball.rounds; i++) {
+    int64_t begin = skt_now_ns();
+    for (uint32_t i = 0; i < atomic_load(&ball.x_rounds); i++) {
+        tire(&ball, i, begin);
         skua_time end = st_patience();
         while (ST_STATS(wakeups) <= sleeps && skua_now() < end)
             usleep(10);

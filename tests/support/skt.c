@@ -16,7 +16,8 @@
 enum {
     SKT_EXIT_SKIPPED = 77,
     /* A joined thread, and a closed ring's kernel workers, are seen in /proc for a while. */
-    SKT_SETTLE_MS = 3000,
+    SKT_SETTLE_S = 60,
+    SKT_ENOUGH_S = 10,
     SKT_FD_MAX = 4096, /* descriptors beyond are not looked at one by one */
 };
 
@@ -276,15 +277,27 @@ int skt_in_child(void (*fn)(void *), void *arg, char *out, size_t out_size)
     return status;
 }
 
+bool skt_has_time(int64_t begin_ns)
+{
+    return skt_now_ns() - begin_ns < SKT_ENOUGH_S * INT64_C(1000000000);
+}
+
 /* Waits a while for a count to come back to what it was. */
 static bool settles(int (*count)(void), int want)
 {
-    for (int ms = 0; ms < SKT_SETTLE_MS; ms++) {
-        if (count() <= want)
-            return true;
+    int64_t end = skt_now_ns() + SKT_SETTLE_S * INT64_C(1000000000);
+    while (count() > want) {
+        if (skt_now_ns() > end)
+            return false;
         poll(NULL, 0, 1);
     }
-    return false;
+    return true;
+}
+
+void skt_check_threads(int want, const char *file, int line)
+{
+    if (!settles(skt_thread_count, want) || skt_thread_count() != want)
+        skt_fail(file, line, "there are %d threads, expected %d", skt_thread_count(), want);
 }
 
 static void note_fds(bool open[SKT_FD_MAX])

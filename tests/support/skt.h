@@ -78,10 +78,15 @@ void skt_register(struct skt_case *c);
 double skt_scale(void);
 /* n times the scale, at least 1. */
 uint64_t skt_scaled(uint64_t n);
+/* False ten seconds after begin_ns, as skt_now_ns gave it: what is done very often, to find what is rare,
+ * then ends, however few times that was. So no test depends on the speed of the machine. */
+bool skt_has_time(int64_t begin_ns);
 
 /* Open descriptors and live threads of this process. */
 int skt_fd_count(void);
 int skt_thread_count(void);
+/* So many threads are left: one that was joined is seen in /proc for a while. */
+#define SKT_THREADS(want) skt_check_threads(want, __FILE__, __LINE__)
 
 /* Monotonic nanoseconds, and CPU nanoseconds of the whole process. */
 int64_t skt_now_ns(void);
@@ -112,6 +117,7 @@ void skt_check_str(const char *a, const char *b, const char *ea, const char *eb,
 void skt_check_has(const char *hay, const char *part, const char *expr, const char *file, int line);
 void skt_check_mem(const void *a, const void *b, size_t n, const char *ea, const char *eb,
                    const char *file, int line);
+void skt_check_threads(int want, const char *file, int line);
 void skt_check_between(double x, double low, double high, const char *expr, const char *file,
                        int line);
 

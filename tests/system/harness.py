@@ -18,6 +18,7 @@ import time
 import unittest
 
 SCALE = float(os.environ.get("SKT_SCALE", "1"))
+PATIENCE = 60  # seconds for what must happen, on a machine that may stop any process for some
 
 
 def program(name):
@@ -32,7 +33,31 @@ def scaled(n):
     return max(1, int(n * SCALE))
 
 
-def wait_until(condition, seconds, what):
+def patiently(attempt):
+    """Repeats what measures time, or runs against a deadline of the program's own, until it succeeds, for a
+    minute: the machine may have stopped a process meanwhile. What is broken fails each time."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return attempt()
+        except (AssertionError, OSError, EOFError):
+            if time.monotonic() > end:
+                raise
+
+
+def takes_less_than(limit, attempt, what=""):
+    """attempt() returns seconds, or does what is timed; it takes less than limit at least once."""
+    def check():
+        start = time.monotonic()
+        result = attempt()
+        seconds = time.monotonic() - start if result is None else result
+        if seconds >= limit:
+            raise AssertionError(f"{what}: {seconds} s, not less than {limit}")
+
+    patiently(check)
+
+
+def wait_until(condition, what, seconds=PATIENCE):
     """Polls until condition() is true; fails after so many seconds."""
     end = time.monotonic() + seconds
     while not condition():
@@ -41,7 +66,7 @@ def wait_until(condition, seconds, what):
         time.sleep(0.01)
 
 
-def run(name, *args, env=None, timeout=30, prefix=(), **popen):
+def run(name, *args, env=None, timeout=2 * PATIENCE, prefix=(), **popen):
     """Runs a program to its end; returns the CompletedProcess, with text streams."""
     return subprocess.run([*prefix, program(name), *args], env={**os.environ, **(env or {})},
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -71,8 +96,8 @@ class Server:
             raise
 
     def _wait_until_ready(self):
-        ready, _, _ = select.select([self.process.stdout], [], [], 20)
-        line = self.process.stdout.readline() if ready else "nothing within 20 s"
+        ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
+        line = self.process.stdout.readline() if ready else f"nothing within {PATIENCE} s"
         found = re.fullmatch(r"listening on (tcp:127\.0\.0\.1:(\d+)|tcp:\[::1\]:(\d+)|unix:.+)\n",
                              line)
         if not found:
@@ -115,7 +140,7 @@ class Server:
 
     # Talking to it.
 
-    def connect(self, timeout=10):
+    def connect(self, timeout=PATIENCE):
         s = socket.create_connection(("127.0.0.1", self.port), timeout)
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return s
@@ -125,14 +150,14 @@ class Server:
 
     # Ending it.
 
-    def wait_until_clean(self, seconds=5):
+    def wait_until_clean(self):
         """Every client is gone: its descriptors and threads are to be what they were."""
-        wait_until(lambda: self.fd_count() <= self.fds_before, seconds,
+        wait_until(lambda: self.fd_count() <= self.fds_before,
                    lambda: f"descriptors: {self.fd_count()}, before {self.fds_before}")
-        if self.thread_count() > self.threads_before:
-            raise AssertionError(f"threads: {self.thread_count()}, before {self.threads_before}")
+        wait_until(lambda: self.thread_count() <= self.threads_before,
+                   lambda: f"threads: {self.thread_count()}, before {self.threads_before}")
 
-    def wait(self, seconds):
+    def wait(self, seconds=PATIENCE):
         """Waits for the end; returns the exit code and what was printed after "listening"."""
         try:
             out, _ = self.process.communicate(timeout=seconds)
@@ -142,10 +167,10 @@ class Server:
                                  f"stderr: {self.stderr()!r}")
         return self.process.returncode, out
 
-    def stop(self, seconds=15):
+    def stop(self):
         self.wait_until_clean()
         self.signal()
-        code, out = self.wait(seconds)
+        code, out = self.wait()
         if code != 0:
             raise AssertionError(f"{self.name} ended with {code}; stderr: {self.stderr()!r}")
         self.check_stderr()
@@ -202,7 +227,7 @@ class Reply:
 class HttpClient:
     """One connection. Strict: whatever is not a well-formed reply fails."""
 
-    def __init__(self, server, timeout=10):
+    def __init__(self, server, timeout=PATIENCE):
         self.socket = server.connect(timeout)
         self.buffer = b""
 

@@ -16,7 +16,10 @@ LAST = r"5 calls of 1 s took (\d+\.\d) s; a coroutine ticked (\d+) times meanwhi
 
 class Executor(unittest.TestCase):
     def check(self, least, most, **env):
-        """It takes `least` seconds at the least, and less than `most`."""
+        """It takes `least` seconds at the least, and less than `most` at least once."""
+        harness.patiently(lambda: self.check_once(least, most, env))
+
+    def check_once(self, least, most, env):
         begin = time.monotonic()
         result = harness.run("executor", env=env)
         elapsed = time.monotonic() - begin
@@ -41,14 +44,17 @@ class Executor(unittest.TestCase):
                    for name in pathlib.Path(f"/proc/{pid}/task").glob("*/comm"))
 
     def test_ctrl_c(self):
-        """Nothing is said about calls that were never made."""
+        """Nothing is said about calls that were never made. It comes while the first ones run."""
+        harness.patiently(self.check_ctrl_c)
+
+    def check_ctrl_c(self):
         environment = {**os.environ, "SKUA_BLOCK_THREADS": "1"}
         process = subprocess.Popen([harness.program("executor")], stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True, env=environment)
         try:
-            harness.wait_until(lambda: self.has_begun(process.pid), 30, "no call begins")
+            harness.wait_until(lambda: self.has_begun(process.pid), "a call begins")
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=50)
+            out, err = process.communicate(timeout=harness.PATIENCE)
         finally:
             process.kill()
             process.communicate()

@@ -24,8 +24,9 @@ HEAD_MAX = 8192
 def curl(server, path, *args, stdin=None):
     """Returns status, version as curl writes it ("1.1"), body and seconds."""
     result = subprocess.run(
-        ["curl", "-sS", "--max-time", "20", "-o", "-", "-w", "\n%{http_code} %{http_version} "
-         "%{time_total}", *args, server.url + path], input=stdin, capture_output=True, timeout=30)
+        ["curl", "-sS", "--max-time", str(harness.PATIENCE), "-o", "-", "-w", "\n%{http_code} %{http_version} "
+         "%{time_total}", *args, server.url + path], input=stdin, capture_output=True,
+        timeout=2 * harness.PATIENCE)
     if result.returncode != 0:
         raise AssertionError(f"curl: {result.returncode} {result.stderr!r} {result.stdout!r}")
     body, _, last = result.stdout.rpartition(b"\n")
@@ -56,26 +57,28 @@ class Http(unittest.TestCase):
         cls.server = harness.Server("http_hello")
         cls.addClassCleanup(cls.server.close)
         # Connections that will be idle while the tests run; test_zz_idle looks at them.
-        cls.idle = {name: HttpClient(cls.server, timeout=IDLE_SECONDS + 10)
-                    for name in ["silent", "answered", "half head", "half body"]}
-        cls.idle["answered"].get()
-        cls.idle["half head"].send(b"GET / HTTP/1.1\r\nHos")
-        cls.idle["half body"].send(request(method="POST", extra="Content-Length: 9\r\n") + b"x")
-        cls.idle_since = time.monotonic()
         cls.idle_ends = {}
         cls.idle_threads = [threading.Thread(target=cls.wait_for_end, args=[name])
-                            for name in cls.idle]
+                            for name in ["silent", "answered", "half head", "half body"]]
         for thread in cls.idle_threads:
             thread.start()
 
     @classmethod
     def wait_for_end(cls, name):
-        client = cls.idle[name]
+        """Notes how long such a connection lasts, and what comes at its end."""
+        since = time.monotonic()  # the server's time begins later
+        client = HttpClient(cls.server, timeout=IDLE_SECONDS + harness.PATIENCE)
+        if name == "answered":
+            client.get()
+        elif name == "half head":
+            client.send(b"GET / HTTP/1.1\r\nHos")
+        elif name == "half body":
+            client.send(request(method="POST", extra="Content-Length: 9\r\n") + b"x")
         try:
             rest = harness.read_all(client.socket)
         except OSError as error:
             rest = repr(error).encode()
-        cls.idle_ends[name] = (time.monotonic() - cls.idle_since, rest)
+        cls.idle_ends[name] = (time.monotonic() - since, rest)
         client.close()
 
     @classmethod
@@ -104,10 +107,14 @@ class Http(unittest.TestCase):
         self.assertEqual(curl(self.server, "/")[:3], (200, "1.1", HELLO))
         self.assertEqual(curl(self.server, "/?a=b")[:3], (200, "1.1", HELLO))
         self.assertEqual(curl(self.server, "/nope")[:3], (404, "1.1", NOT_FOUND))
-        status, _, body, seconds = curl(self.server, "/slow")
-        self.assertEqual((status, body), (200, SLOW))
-        self.assertGreaterEqual(seconds, 1)
-        self.assertLess(seconds, 1.5)
+
+        def slow():
+            status, _, body, seconds = curl(self.server, "/slow")
+            self.assertEqual((status, body), (200, SLOW))
+            self.assertGreaterEqual(seconds, 1)
+            return seconds
+
+        harness.takes_less_than(1.5, slow)
 
     def test_curl_versions(self):
         self.assertEqual(curl(self.server, "/", "--http1.0")[0], 200)
@@ -122,11 +129,14 @@ class Http(unittest.TestCase):
         data = random.Random(2).randbytes(300000)
         for args in [[], ["-H", "Transfer-Encoding: chunked"], ["-H", "Expect:"],
                      ["-H", "Expect: 100-continue"]]:
-            status, _, body, seconds = curl(self.server, "/", "--data-binary", "@-", *args,
-                                            stdin=data)
-            self.assertEqual((status, body), (200, HELLO), args)
+            def post():
+                status, _, body, seconds = curl(self.server, "/", "--data-binary", "@-", *args,
+                                                stdin=data)
+                self.assertEqual((status, body), (200, HELLO), args)
+                return seconds
+
             # curl waits a second for "100 Continue" before it sends the body all the same.
-            self.assertLess(seconds, 0.9, args)
+            harness.takes_less_than(0.9, post, args)
 
     # By hand: well-formed requests.
 
@@ -148,10 +158,12 @@ class Http(unittest.TestCase):
         with HttpClient(self.server) as client:
             dates = []
             for _ in range(12):
+                before = time.time()
                 date = client.get().headers["date"]
+                after = time.time()
                 self.assertRegex(date, r"^\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT$")
                 sent = email.utils.parsedate_to_datetime(date).timestamp()
-                self.assertLess(abs(sent - time.time()), 2)
+                self.assertTrue(before - 2 < sent < after + 2, (before, sent, after))
                 dates.append(date)
                 time.sleep(0.1)
             self.assertGreater(len(set(dates)), 1)
@@ -173,13 +185,16 @@ class Http(unittest.TestCase):
 
     def test_one_write_answers_all(self):
         """What one write sent, a loopback socket gets as one segment."""
-        with HttpClient(self.server) as client:
-            for count in [1, 2, 16, 64]:
+        def answer(count):
+            with HttpClient(self.server) as client:
                 before = segments_received(client.socket)
                 client.send(request() * count)
                 for _ in range(count):
                     self.check(client.read(), 200, HELLO)
                 self.assertEqual(segments_received(client.socket) - before, 1, count)
+
+        for count in [1, 2, 16, 64]:  # TCP itself may send one again where the machine was stopped
+            harness.patiently(lambda: answer(count))
 
     def test_half_close(self):
         with HttpClient(self.server) as client:
@@ -191,24 +206,31 @@ class Http(unittest.TestCase):
             client.expect_end()
 
     def test_slow_keeps_the_order(self):
-        with HttpClient(self.server) as client:
-            start = time.monotonic()
-            client.send(request() + request("/slow") + request("/nope"))
-            self.check(client.read(), 200, HELLO)
-            self.assertLess(time.monotonic() - start, 0.5)
-            self.check(client.read(), 200, SLOW)
-            self.check(client.read(), 404, NOT_FOUND)
-            self.assertGreaterEqual(time.monotonic() - start, 1)
+        def time_of_first():
+            with HttpClient(self.server) as client:
+                start = time.monotonic()
+                client.send(request() + request("/slow") + request("/nope"))
+                self.check(client.read(), 200, HELLO)
+                seconds = time.monotonic() - start
+                self.check(client.read(), 200, SLOW)
+                self.check(client.read(), 404, NOT_FOUND)
+                self.assertGreaterEqual(time.monotonic() - start, 1)
+                return seconds
+
+        harness.takes_less_than(0.5, time_of_first)
 
     def test_slow_ones_wait_together(self):
-        clients = [HttpClient(self.server) for _ in range(200)]
-        start = time.monotonic()
-        for client in clients:
-            client.send(request("/slow"))
-        for client in clients:
-            self.check(client.read(), 200, SLOW)
-            client.close()
-        self.assertLess(time.monotonic() - start, 2.5)
+        def ask_all():
+            clients = [HttpClient(self.server) for _ in range(200)]
+            start = time.monotonic()
+            for client in clients:
+                client.send(request("/slow"))
+            for client in clients:
+                self.check(client.read(), 200, SLOW)
+                client.close()
+            return time.monotonic() - start
+
+        harness.takes_less_than(2.5, ask_all)
 
     def test_http_1_0(self):
         with HttpClient(self.server) as client:
@@ -283,16 +305,17 @@ class Http(unittest.TestCase):
             for byte in data:
                 client.send(bytes([byte]))
             check_replies(client)
-        clients = []
-        for cut in range(1, len(data)):
-            clients.append((HttpClient(self.server), cut))
-            clients[-1][0].send(data[:cut])
-        time.sleep(0.1)  # so that the server has read the first pieces by themselves
-        for client, cut in clients:
-            client.send(data[cut:])
-        for client, _ in clients:
-            check_replies(client)
-            client.close()
+        for begin in range(1, len(data), 32):  # few: none is to become too old for the server
+            clients = []
+            for cut in range(begin, min(begin + 32, len(data))):
+                clients.append((HttpClient(self.server), cut))
+                clients[-1][0].send(data[:cut])
+            time.sleep(0.05)  # so that the server has read the first pieces by themselves
+            for client, cut in clients:
+                client.send(data[cut:])
+            for client, _ in clients:
+                check_replies(client)
+                client.close()
 
     # By hand: the limit, and what is not HTTP.
 
@@ -308,12 +331,15 @@ class Http(unittest.TestCase):
                 client.expect_end()
 
     def test_endless_head(self):
-        """The 431 arrives although the client still sends much more."""
-        with HttpClient(self.server) as client:
-            client.send(b"GET / HTTP/1.1\r\n" + b"Header: value\r\n" * 20000)
-            reply = client.read()
-            self.assertEqual((reply.status, reply.headers["connection"]), (431, "close"))
-            client.expect_end()
+        """The 431 arrives although the client still sends much more, for a second."""
+        def send_on():
+            with HttpClient(self.server) as client:
+                client.send(b"GET / HTTP/1.1\r\n" + b"Header: value\r\n" * 20000)
+                reply = client.read()
+                self.assertEqual((reply.status, reply.headers["connection"]), (431, "close"))
+                client.expect_end()
+
+        harness.patiently(send_on)
 
     def test_garbage(self):
         for garbage in [b"hello\r\n\r\n", b"\0", b"\x16\x03\x01\x02\0\1\0\1\xfc\3\3", b"GET\r\n\r\n",
@@ -393,11 +419,17 @@ class Http(unittest.TestCase):
     # Last, by its name.
 
     def test_zz_idle(self):
+        def last_again(name):
+            self.wait_for_end(name)
+            return self.idle_ends[name][0]
+
         for thread in self.idle_threads:
             thread.join()
-        for name, (seconds, rest) in self.idle_ends.items():
-            self.assertGreater(seconds, IDLE_SECONDS - 0.5, name)
-            self.assertLess(seconds, IDLE_SECONDS + 2, name)
+        for name in list(self.idle_ends):
+            if self.idle_ends[name][0] >= IDLE_SECONDS + 2:
+                harness.takes_less_than(IDLE_SECONDS + 2, lambda: last_again(name), name)
+            seconds, rest = self.idle_ends[name]
+            self.assertGreaterEqual(seconds, IDLE_SECONDS, name)
             if name.startswith("half"):
                 self.assertTrue(rest.startswith(b"HTTP/1.1 408 Request Timeout\r\n"), rest)
             else:

@@ -15,7 +15,7 @@ WHITE = [b" ", b" ", b" ", b"  ", b"\n", b"\n\n", b"\t", b"\r\n", b"\v", b"\f"]
 
 def words_by_wc(path):
     done = subprocess.run(["wc", "-w", path], env={**os.environ, "LC_ALL": "C"}, check=True,
-                          stdout=subprocess.PIPE, text=True, timeout=60)
+                          stdout=subprocess.PIPE, text=True, timeout=4 * harness.PATIENCE)
     return int(done.stdout.split()[0])
 
 
@@ -41,8 +41,8 @@ class Pipeline(unittest.TestCase):
             for part in parts:
                 file.write(part)
 
-    def check_against_wc(self, timeout=30):
-        result = harness.run("pipeline", self.path, timeout=timeout)
+    def check_against_wc(self):
+        result = harness.run("pipeline", self.path, timeout=4 * harness.PATIENCE)
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         self.assertEqual(int(result.stdout), words_by_wc(self.path))
 
@@ -50,7 +50,7 @@ class Pipeline(unittest.TestCase):
         text = block(random.Random(20351))
         self.write(*[text] * (harness.scaled(TEXT_BYTES) // len(text) + 1))
         self.assertGreaterEqual(os.path.getsize(self.path), harness.scaled(TEXT_BYTES))
-        self.check_against_wc(timeout=100)
+        self.check_against_wc()
 
     def test_small_texts(self):
         for text in [b"", b" ", b"\n", b"x", b" x", b"x ", b"two words", b"\t two\n\n words \n"]:

@@ -11,6 +11,7 @@
 
 #include "runtime/base/sys.h"
 #include "tests/unit/io/io_test.h"
+#include "tests/unit/io/watch.h"
 
 /* Goal: no number is out of the table's reach, and what is no descriptor is no entry. */
 SKT_TEST(fd, table)
@@ -126,7 +127,7 @@ static int close_busy_body(void *arg)
     SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
     for (int i = 0; i < READERS; i++)
         SKT_EQ(readers[i].result, -ECANCELED);
-    SKT_EQ(skua_read(fds[1], &c, 1, skua_in(SKUA_S(1))), 0);
+    SKT_EQ(skua_read(fds[1], &c, 1, skua_in(SKUA_S(60))), 0);
     SKT_EQ(skua_close(fds[1]), 0);
     return 0;
 }
@@ -146,7 +147,7 @@ static int close_copy_body(void *arg)
     skua_scope s;
     SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
     SKT_EQ(skua_spawn(&s, read_one, &r), 0);
-    SKT_EQ(skua_sleep(SKUA_MS(10)), 0);
+    await_ops(fds[0], 1);
     SKT_EQ(skua_close(fds[0]), 0);
     SKT_EQ(r.result, -ECANCELED);
     return skua_scope_close(&s, SKUA_NEVER);
@@ -215,7 +216,8 @@ static _Atomic(int) x_thread_fd;
 static void *close_in_thread(void *arg)
 {
     (void)arg;
-    usleep(10000);
+    while (!watch_is_listed(x_thread_fd))
+        usleep(100);
     return (void *)(intptr_t)skua_close(x_thread_fd);
 }
 
@@ -263,7 +265,7 @@ static int close_cancelled_body(void *arg)
     SKT_EQ(skua_spawn(&outer, read_one, &other), 0);
     SKT_EQ(skua_scope_open(&inner, SKUA_FAIL_FAST, SKUA_NEVER), 0);
     SKT_EQ(skua_spawn(&inner, close_cancelled_child, &r), 0);
-    SKT_EQ(skua_sleep(SKUA_MS(5)), 0);
+    await_ops(fds[0], 2);
     skua_scope_cancel(&inner);
     SKT_EQ(skua_scope_close(&inner, SKUA_NEVER), -ECANCELED);
     SKT_EQ(r.result, 0);

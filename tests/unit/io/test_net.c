@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -24,6 +25,17 @@ static void local_address(int fd, char *out, size_t n)
     socklen_t len = sizeof(sa);
     SKT_EQ(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
     snprintf(out, n, "tcp:127.0.0.1:%u", ntohs(sa.sin_port));
+}
+
+/* A port at which nobody listens, nor will: it is taken. (That of a listener which is closed may be
+ * another's at once.) */
+static int bind_somewhere(void)
+{
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    SKT_GE(fd, 0);
+    SKT_EQ(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+    return fd;
 }
 
 /* Goal: listening needs no runtime; its options are set; descriptors are close-on-exec. */
@@ -131,7 +143,7 @@ static int tcp_body(void *arg)
     SKT_EQ(skua_accept(fds[0], NULL, NULL, skua_in(SKUA_MS(3))), -ETIMEDOUT);
     SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
     SKT_EQ(skua_spawn(&s, accept_one, fds), 0);
-    int fd = skua_dial(addr, NULL, skua_in(SKUA_S(5)));
+    int fd = skua_dial(addr, NULL, skua_in(SKUA_S(60)));
     SKT_GE(fd, 0);
     SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
     SKT_EQ(option(fd, IPPROTO_TCP, TCP_NODELAY), 1);
@@ -145,6 +157,7 @@ static int tcp_body(void *arg)
     SKT_EQ(skua_write(fds[1], "back", 4, SKUA_NEVER), 4);
     SKT_EQ(skua_read(fd, buf, 16, SKUA_NEVER), 4);
     SKT_EQ(skua_send(fd, "ab", 2, 0, SKUA_NEVER), 2);
+    SKT_EQ(skua_poll(fds[1], POLLIN, SKUA_NEVER), POLLIN);
     SKT_EQ(skua_recv(fds[1], buf, 4, MSG_WAITALL, skua_in(SKUA_MS(5))),
            2); /* what came is not lost */
 
@@ -152,7 +165,10 @@ static int tcp_body(void *arg)
     SKT_EQ(skua_recv(fds[1], buf, 16, 0, SKUA_NEVER), 0);
     SKT_EQ(skua_close(fds[1]), 0);
     SKT_EQ(skua_close(fds[0]), 0);
+    int nobody = bind_somewhere();
+    local_address(nobody, addr, sizeof(addr));
     SKT_EQ(skua_dial(addr, NULL, SKUA_NEVER), -ECONNREFUSED);
+    SKT_EQ(skua_close(nobody), 0);
     return 0;
 }
 
@@ -235,11 +251,14 @@ static int connect_body(void *arg)
         SKT_EQ(skua_close(fd), 0);
     }
     SKT_EQ(skua_close(listener), 0);
+    int nobody = bind_somewhere();
+    SKT_EQ(getsockname(nobody, (struct sockaddr *)&sa, &len), 0);
     for (int flag = 0; flag < 2; flag++) {
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | (flag ? SOCK_NONBLOCK : 0), 0);
         SKT_EQ(skua_connect(fd, (struct sockaddr *)&sa, len, SKUA_NEVER), -ECONNREFUSED);
         SKT_EQ(skua_close(fd), 0);
     }
+    SKT_EQ(skua_close(nobody), 0);
     return 0;
 }
 
@@ -279,7 +298,7 @@ static int backlog_body(void *arg)
     SKT_EQ(skua_dial(addr, NULL, SKUA_NOW), -EAGAIN);
     SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
     SKT_EQ(skua_spawn(&s, accept_later, &listener), 0);
-    fds[n] = skua_dial(addr, NULL, skua_in(SKUA_S(5)));
+    fds[n] = skua_dial(addr, NULL, skua_in(SKUA_S(60)));
     SKT_GE(fds[n], 0);
     SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
     for (int i = 0; i <= n; i++)

@@ -6,7 +6,7 @@
 #include "tests/unit/io/io_test.h"
 #include "tests/unit/io/watch.h"
 
-enum { PATIENCE_S = 20 };
+enum { PATIENCE_S = 60 };
 
 static void run(int (*body)(void *), void *arg)
 {
@@ -337,6 +337,7 @@ SKT_TEST(poll, cancelled)
 
 struct far {
     int fds[2];
+    _Atomic(bool) x_armed;
     skua_event go;
     unsigned armed_on, disarmed_on;
     int result;
@@ -353,10 +354,21 @@ static int arm_and_move(void *arg)
     SKT_EQ(sk_driver_poll_arm(&poll, f->fds[0], POLLIN, &waiter), 0);
     f->armed_on = skua_worker();
     (void)sk_wait_abandon(&wait); /* it need not wait */
+    atomic_store(&f->x_armed, true);
     SKT_EQ(skua_event_wait(&f->go, SKUA_NEVER), 0);
     f->disarmed_on = skua_worker();
     f->result = sk_driver_poll_disarm(&poll);
     return 0;
+}
+
+static void await_parked(struct far *f, skua_task *task)
+{
+    for (skua_time end = skua_in(SKUA_S(PATIENCE_S));
+         !atomic_load(&f->x_armed) ||
+         (atomic_load(&task->x_wait) & SK_WAIT_STATE_MASK) != SK_WAIT_WAITING;) {
+        SKT_LT(skua_now(), end);
+        SKT_EQ(skua_sleep(SKUA_US(50)), 0);
+    }
 }
 
 /* Goal: it is disarmed on another worker than armed it, before and after an event. With
@@ -371,8 +383,11 @@ static int far_body(void *arg)
         bool has_event = round % 2;
         io_pair(f.fds);
         SKT_EQ(skua_scope_open(&s, 0, SKUA_NEVER), 0);
-        SKT_EQ(skua_spawn(&s, arm_and_move, &f), 0);
+        skua_task *task;
+        SKT_EQ(skua_spawn_opts(&s, arm_and_move, &f, NULL, &task), 0);
         await_listed(f.fds[0]);
+        if (round % 4 < 2) /* it is sure to wait, and so to move */
+            await_parked(&f, task);
         if (has_event) {
             SKT_EQ(write(f.fds[1], "a", 1), 1);
             for (int i = 0; i < round / 10; i++)
@@ -380,6 +395,7 @@ static int far_body(void *arg)
         }
         skua_event_set(&f.go);
         SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+        skua_task_unref(task);
         moved += f.armed_on != f.disarmed_on;
         SKT_TRUE(has_event ? f.result == POLLIN || f.result == 0 : f.result == 0);
         SKT_FALSE(watch_is_listed(f.fds[0]));

@@ -40,7 +40,7 @@ static int run_late(int (*fn)(void *), struct late *l, skua_case *v, unsigned n)
     skua_scope s;
     SKT_EQ(skua_scope_open(&s, SKUA_COLLECT, SKUA_NEVER), 0);
     SKT_EQ(skua_spawn(&s, fn, l), 0);
-    int k = skua_select(v, n, 0, skua_in(SKUA_S(20)));
+    int k = skua_select(v, n, 0, skua_in(SKUA_S(60)));
     SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
     return k;
 }
@@ -169,7 +169,7 @@ SKT_TEST(select_fd, plain_thread)
     SKT_EQ(skua_select(&v, 1, 0, skua_in(SKUA_MS(1))), -ETIMEDOUT);
     struct late l = {.fd = fds[1], .after_ns = SKUA_MS(1)};
     SKT_EQ(skua_spawn(SKUA_SCOPE_ROOT, write_late, &l), 0);
-    SKT_EQ(skua_select(&v, 1, 0, skua_in(SKUA_S(20))), 0);
+    SKT_EQ(skua_select(&v, 1, 0, skua_in(SKUA_S(60))), 0);
     SKT_EQ(v.res, POLLIN);
     SKT_EQ(skua_close(fds[0]), 0);
     SKT_EQ(skua_close(fds[1]), 0);

@@ -10,6 +10,8 @@
 
 #include "tests/unit/io/io_test.h"
 
+#define PATIENCE_NS SKUA_S(60)
+
 static atomic_int served, live, most_live, cancelled;
 
 /* A listener at a port of its own, and where it is. */
@@ -53,7 +55,7 @@ static void say_and_hear(int fd)
 {
     char c = 'q';
     SKT_EQ(skua_write(fd, &c, 1, SKUA_NEVER), 1);
-    SKT_EQ(skua_read(fd, &c, 1, skua_in(SKUA_S(10))), 1);
+    SKT_EQ(skua_read(fd, &c, 1, skua_in(PATIENCE_NS)), 1);
     SKT_EQ(c, 'q');
 }
 
@@ -96,6 +98,7 @@ static int serve_body(void *arg)
     struct server server = server_of(listen_somewhere(&sa));
     int count = (int)skt_scaled(200);
     (void)arg;
+    server.opts.drain_ns = SKUA_S(1000);
     SKT_EQ(skua_scope_open(&s, SKUA_COLLECT, SKUA_NEVER), 0);
     SKT_EQ(skua_spawn(&s, serve, &server), 0);
     SKT_EQ(skua_scope_open(&clients, SKUA_FAIL_FAST, SKUA_NEVER), 0);
@@ -125,27 +128,38 @@ SKT_TEST(serve, connections)
 }
 
 /* Goal: dl ends it as a cancellation does; after the drain time what is left is cancelled; < 0 does
- * not drain. */
-static int drain_body(void *arg)
+ * not drain. Returns when it ended, after dl; -1: dl came before the one connection was accepted. */
+static int64_t end_by_deadline(int64_t ns, int64_t drain_ns)
 {
     struct sockaddr_in sa;
+    skua_scope s;
+    struct server server = server_of(listen_somewhere(&sa));
+    server.dl = skua_in(ns);
+    server.opts.drain_ns = drain_ns;
+    SKT_EQ(skua_scope_open(&s, SKUA_COLLECT, SKUA_NEVER), 0);
+    SKT_EQ(skua_spawn(&s, serve, &server), 0);
+    int fd = dial(&sa);
+    SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+    int64_t late = skua_now() - server.dl;
+    SKT_EQ(server.result, -ETIMEDOUT);
+    SKT_EQ(cancelled, served);
+    SKT_LE(served, 1);
+    SKT_GE(late, served == 1 && drain_ns > 0 ? drain_ns : 0);
+    SKT_EQ(skua_close(fd), 0);
+    SKT_EQ(skua_close(server.listen_fd), 0);
+    return served == 1 ? late : -1;
+}
+
+static int drain_body(void *arg)
+{
     (void)arg;
     for (int i = 0; i < 2; i++) {
-        skua_scope s;
-        struct server server = server_of(listen_somewhere(&sa));
-        server.dl = skua_in(SKUA_MS(50));
-        server.opts.drain_ns = i == 0 ? SKUA_MS(50) : -1;
-        int64_t begin = skua_now();
-        SKT_EQ(skua_scope_open(&s, SKUA_COLLECT, SKUA_NEVER), 0);
-        SKT_EQ(skua_spawn(&s, serve, &server), 0);
-        int fd = dial(&sa);
-        say_and_hear(fd);
-        SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
-        SKT_EQ(server.result, -ETIMEDOUT);
-        SKT_BETWEEN(skua_now() - begin, SKUA_MS(i == 0 ? 100 : 50), SKUA_S(2));
-        SKT_EQ(cancelled, 1);
-        SKT_EQ(skua_close(fd), 0);
-        SKT_EQ(skua_close(server.listen_fd), 0);
+        int64_t ns = SKUA_MS(50), late = -1, end = skua_in(PATIENCE_NS);
+        /* In time at least once: the machine may have stopped this thread each other time. */
+        for (; late < 0 || late > SKUA_S(2); ns += late < 0 ? ns : 0) {
+            SKT_LT(skua_now(), end);
+            late = end_by_deadline(ns, i == 0 ? SKUA_MS(50) : -1);
+        }
     }
     return 0;
 }
@@ -209,13 +223,15 @@ static int own_close_body(void *arg)
     SKT_EQ(skua_spawn(&s, serve, &server), 0);
     int fd = dial(&sa);
     SKT_EQ(skua_read(fd, &c, 1, SKUA_NEVER), 0);
-    SKT_EQ(skua_sleep(SKUA_MS(10)), 0);
-    SKT_GE(reopened, 0);
-    SKT_EQ(skua_close(reopened), 0); /* it was still open */
     SKT_EQ(skua_close(fd), 0);
+    for (int64_t end = skua_in(PATIENCE_NS); reopened < 0;) {
+        SKT_LT(skua_now(), end);
+        SKT_EQ(skua_sleep(SKUA_MS(1)), 0);
+    }
     SKT_EQ(server.result, 1);
     skua_scope_cancel(&s);
-    skua_scope_close(&s, SKUA_NEVER);
+    skua_scope_close(&s, SKUA_NEVER); /* the connection has ended too */
+    SKT_EQ(skua_close(reopened), 0);  /* it was still open */
     return skua_close(server.listen_fd);
 }
 
@@ -234,10 +250,37 @@ static int hold(int fd, void *arg)
     return (int)skua_read(fd, &c, 1, SKUA_NEVER);
 }
 
+enum { FILLERS = 512, CALLERS = 20 };
+
+/* While a caller waits for a descriptor. What the machine's other threads cost is not counted, but may
+ * be high once: it is low at least once. */
+static void check_cost(const struct server *server, int wanted)
+{
+    for (int64_t end = skua_in(PATIENCE_NS), spent = 1, passed = 0; spent * 20 >= passed;) {
+        int64_t cpu = skt_cpu_ns(), begin = skua_now();
+        SKT_LT(begin, end);
+        SKT_EQ(skua_sleep(SKUA_MS(500)), 0);
+        spent = skt_sanitized() ? 0 : skt_cpu_ns() - cpu;
+        passed = skua_now() - begin;
+        SKT_EQ(served, wanted);
+        SKT_EQ(server->result, 1);
+    }
+}
+
+/* How long after a descriptor has come free so many are served. */
+static int64_t time_to_serve(int wanted)
+{
+    int64_t begin = skua_now();
+    while (served < wanted) {
+        SKT_LT(skua_now() - begin, PATIENCE_NS);
+        SKT_EQ(skua_sleep(SKUA_MS(1)), 0);
+    }
+    return skua_now() - begin;
+}
+
 static int emfile_body(void *arg)
 {
-    enum { FILLERS = 512 };
-    int fillers[FILLERS], n = 0;
+    int fillers[FILLERS], callers[CALLERS], n = 0, called = 0;
     struct rlimit before, small = {FILLERS / 2, 0};
     struct sockaddr_in sa;
     skua_scope s;
@@ -247,30 +290,26 @@ static int emfile_body(void *arg)
     server.opts.drain_ns = -1;
     SKT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
     small.rlim_max = before.rlim_max;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    for (int i = 0; i < CALLERS; i++)
+        SKT_GE(callers[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), 0);
     SKT_EQ(setrlimit(RLIMIT_NOFILE, &small), 0);
     while (n < FILLERS && (fillers[n] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
         n++;
     SKT_EQ(skua_scope_open(&s, SKUA_COLLECT, SKUA_NEVER), 0);
     SKT_EQ(skua_spawn(&s, serve, &server), 0);
-    SKT_EQ(skua_connect(fd, (struct sockaddr *)&sa, sizeof(sa), SKUA_NEVER), 0);
-    int64_t cpu = skt_cpu_ns(), begin = skua_now();
-    SKT_EQ(skua_sleep(SKUA_MS(500)), 0);
-    int64_t spent = skt_cpu_ns() - cpu, passed = skua_now() - begin;
-    if (!skt_sanitized())
-        SKT_LT(spent * 20, passed);
-    SKT_EQ(served, 0);
-    SKT_EQ(server.result, 1);
-    begin = skua_now();
-    SKT_EQ(skua_close(fillers[--n]), 0);
-    while (served == 0 && skua_now() - begin < SKUA_S(5))
-        SKT_EQ(skua_sleep(SKUA_MS(1)), 0);
-    SKT_EQ(served, 1);
-    SKT_LT(skua_now() - begin, SKUA_S(1));
+    int64_t took = INT64_MAX;
+    while (took > SKUA_S(1)) { /* so quickly at least once */
+        SKT_LT(called, CALLERS);
+        SKT_EQ(skua_connect(callers[called], (struct sockaddr *)&sa, sizeof(sa), SKUA_NEVER), 0);
+        check_cost(&server, called);
+        SKT_EQ(skua_close(fillers[--n]), 0);
+        took = time_to_serve(++called);
+    }
     while (n > 0)
         SKT_EQ(skua_close(fillers[--n]), 0);
     SKT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
-    SKT_EQ(skua_close(fd), 0);
+    for (int i = 0; i < CALLERS; i++)
+        SKT_EQ(skua_close(callers[i]), 0);
     skua_scope_cancel(&s);
     skua_scope_close(&s, SKUA_NEVER);
     return skua_close(server.listen_fd);
@@ -286,12 +325,14 @@ static void emfile_in_child(void *arg)
 SKT_TEST(serve, emfile)
 {
     char out[4096];
+    int64_t begin = skt_now_ns();
     int status = skt_in_child(emfile_in_child, NULL, out, sizeof(out));
     if (status != 0)
         SKT_FAIL("status %#x: %s", (unsigned)status, out);
     SKT_STR_HAS(out, "RLIMIT_NOFILE, 256");
     SKT_STR_HAS(out, "ulimit -n");
-    SKT_NULL(strstr(strstr(out, "RLIMIT_NOFILE") + 1, "RLIMIT_NOFILE")); /* said once */
+    if (skt_now_ns() - begin < SKUA_S(60)) /* it is said once a minute */
+        SKT_NULL(strstr(strstr(out, "RLIMIT_NOFILE") + 1, "RLIMIT_NOFILE"));
 }
 
 /* Goal: what cannot be accepted at all ends it with the reason. */

@@ -12,8 +12,9 @@
 #include "runtime/wait.h"
 #include "tests/support/skt.h"
 
-/* How long a test waits for what must happen; no test is quick or slow by it unless it fails. */
-#define RT_PATIENCE_NS SKUA_S(20)
+/* How long a test waits for what must happen, on a machine that may stop any thread for seconds; no
+ * test is quick or slow by it unless it fails. */
+#define RT_PATIENCE_NS SKUA_S(60)
 
 struct rt_body {
     void (*fn)(void);
@@ -40,6 +41,17 @@ static inline void rt_start(unsigned workers)
     skua_config config = SKUA_CONFIG_INIT;
     config.workers = workers;
     SKT_EQ(skua_start(&config), 0);
+}
+
+/* Stop with this deadline. Once that has passed it gives coroutines a second to end; a machine that
+ * stops their worker for longer is asked again. */
+static inline void rt_stop(skua_time dl)
+{
+    int64_t end = skt_now_ns() + RT_PATIENCE_NS;
+    int rc;
+    while ((rc = skua_stop(dl)) == -ETIMEDOUT && skt_now_ns() < end)
+        continue;
+    SKT_EQ(rc, 0);
 }
 
 /* A case whose body is a coroutine: three cases, with 1, 2 and 8 workers. */

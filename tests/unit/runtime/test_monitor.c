@@ -26,7 +26,8 @@ static void let_the_others_sleep(void)
 
 static void spawn_and_compute(void)
 {
-    for (uint64_t round = skt_scaled(10); round > 0; round--) {
+    int64_t begin = skt_now_ns();
+    for (uint64_t round = skt_scaled(10); round > 0 && skt_has_time(begin); round--) {
         skua_scope s;
         atomic_store(&x_ran, 0);
         let_the_others_sleep();
@@ -50,7 +51,8 @@ SKT_TEST(monitor, queue_w8)
 
 static void ready_and_compute(void)
 {
-    for (uint64_t round = skt_scaled(10); round > 0; round--) {
+    int64_t begin = skt_now_ns();
+    for (uint64_t round = skt_scaled(10); round > 0 && skt_has_time(begin); round--) {
         skua_scope s;
         skua_event e = SKUA_EVENT_INIT;
         atomic_store(&x_ran, 0);
@@ -86,7 +88,8 @@ static int busy_then_idle(void *arg)
 
 static void ready_before_they_sleep(void)
 {
-    for (uint64_t round = skt_scaled(20); round > 0; round--) {
+    int64_t begin = skt_now_ns();
+    for (uint64_t round = skt_scaled(20); round > 0 && skt_has_time(begin); round--) {
         skua_scope s;
         skua_task_opts o = SKUA_TASK_OPTS_INIT;
         skua_event e = SKUA_EVENT_INIT;

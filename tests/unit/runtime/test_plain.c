@@ -148,7 +148,8 @@ static void *use_both_and_leave_some(void *arg)
 /* Goal: each thread has fibers of its own, which go when it ends. */
 SKT_TEST(plain, threads)
 {
-    for (uint64_t n = skt_scaled(50); n > 0; n--) {
+    int64_t begin = skt_now_ns();
+    for (uint64_t n = skt_scaled(50); n > 0 && skt_has_time(begin); n--) {
         pthread_t one = rt_thread(use_both_and_leave_some, NULL);
         pthread_t two = rt_thread(use_both_and_leave_some, NULL);
         rt_thread_join(one);
@@ -455,7 +456,8 @@ SKT_TEST(plain, beside_starts_and_stops)
 {
     atomic_store(&x_over, false);
     pthread_t one = rt_thread(use_until_over, NULL), two = rt_thread(use_until_over, NULL);
-    for (uint64_t n = skt_scaled(100); n > 0; n--) {
+    int64_t begin = skt_now_ns();
+    for (uint64_t n = skt_scaled(100); n > 0 && skt_has_time(begin); n--) {
         start_sized(2, n % 2 != 0 ? 64 << 10 : 256 << 10);
         SKT_EQ(skua_call(use_coroutines, NULL, SKUA_NEVER), 0);
         SKT_EQ(skua_stop(SKUA_NEVER), 0);
@@ -477,12 +479,13 @@ SKT_TEST(plain, forks_beside_threads)
 {
     atomic_store(&x_over, false);
     pthread_t one = rt_thread(make_until_over, NULL);
-    for (uint64_t n = skt_scaled(400); n > 0; n--) {
+    int64_t begin = skt_now_ns();
+    for (uint64_t n = skt_scaled(400); n > 0 && skt_has_time(begin); n--) {
         int status = 0;
         pid_t pid = fork();
         SKT_GE(pid, 0);
         if (pid == 0) {
-            alarm(20);
+            alarm(60);
             use_both();
             _exit(0);
         }

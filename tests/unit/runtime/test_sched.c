@@ -239,7 +239,8 @@ static int arrive(void *arg)
 /* Goal: as many coroutines as workers run at one time, wherever they were spawned: others steal. */
 RT_TEST(sched, work_spreads)
 {
-    for (uint64_t round = skt_scaled(20); round > 0; round--) {
+    int64_t begin = skt_now_ns();
+    for (uint64_t round = skt_scaled(20); round > 0 && skt_has_time(begin); round--) {
         skua_scope s;
         unsigned all = skua_workers();
         atomic_store(&x_arrived, 0);

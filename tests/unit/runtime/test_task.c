@@ -93,7 +93,7 @@ static void reuse_records(void)
     unsigned other = (skua_worker() + 1) % skua_workers();
     for (int i = 0; i < 30; i++)
         ping_pong_batch(other + 1);
-    sk_mem_fail_after(40);
+    sk_mem_fail_after(60);
     for (int i = 0; i < 30; i++)
         ping_pong_batch(other + 1);
     sk_mem_fail_after(0);

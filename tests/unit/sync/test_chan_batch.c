@@ -120,6 +120,7 @@ RT_TEST(chan, batch_ended)
             ct_open(&s);
             SKT_EQ(skua_spawn(&s, send_until_ended, &b), 0);
             SKT_EQ(skua_chan_recv(b.chan, &word, SKUA_NEVER), 0);
+            RT_UNTIL(skua_chan_len(b.chan) == ct_room(kind));
             SKT_EQ(skua_scope_close(&s, skua_in(SKUA_MS(1))), -EBUSY);
             if (by_close)
                 SKT_EQ(skua_chan_close(b.chan), 0);

@@ -138,12 +138,17 @@ struct order {
     int count;
 };
 
+struct turn {
+    struct order *order;
+    int number;
+};
+
 static int note_turn(void *arg)
 {
-    struct order *o = ((struct order **)arg)[0];
-    int me = (int)((intptr_t *)arg)[1];
+    const struct turn *turn = arg;
+    struct order *o = turn->order;
     SKT_EQ(skua_mutex_lock(&o->mutex, SKUA_NEVER), 0);
-    o->got[o->count++] = me;
+    o->got[o->count++] = turn->number;
     SKT_EQ(skua_mutex_unlock(&o->mutex), 0);
     return 0;
 }
@@ -152,13 +157,16 @@ static int note_turn(void *arg)
 static void hand_over(void)
 {
     struct order o = {.count = 0};
+    struct turn turns[20];
     skua_scope s;
     SKT_EQ(skua_mutex_lock(&o.mutex, SKUA_NEVER), 0);
     open_scope(&s);
-    for (intptr_t i = 0; i < 20; i++) {
-        intptr_t arg[2] = {(intptr_t)&o, i};
-        SKT_EQ(skua_spawn_copy(&s, note_turn, arg, sizeof(arg)), 0);
-        SKT_EQ(skua_scope_close(&s, skua_in(SKUA_US(500))), -EBUSY); /* it waits now */
+    for (int i = 0; i < 20; i++) {
+        skua_task *task;
+        turns[i] = (struct turn){&o, i};
+        SKT_EQ(skua_spawn_opts(&s, note_turn, &turns[i], NULL, &task), 0);
+        RT_UNTIL(rt_is_waiting(task));
+        skua_task_unref(task);
     }
     SKT_EQ(skua_mutex_unlock(&o.mutex), 0);
     SKT_EQ(skua_mutex_trylock(&o.mutex), -EAGAIN); /* the first one has it */
