@@ -213,6 +213,25 @@ int64_t skt_cpu_ns(void)
     return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 }
 
+int64_t skt_delay_ns(void)
+{
+    int64_t sum = 0;
+    DIR *dir = opendir("/proc/self/task");
+    for (struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
+        char path[320];
+        long long ran = 0, waited = 0;
+        snprintf(path, sizeof(path), "/proc/self/task/%s/schedstat", e->d_name);
+        FILE *file = e->d_name[0] != '.' ? fopen(path, "re") : NULL;
+        if (file && fscanf(file, "%lld %lld", &ran, &waited) == 2)
+            sum += waited;
+        if (file)
+            fclose(file);
+    }
+    if (dir)
+        closedir(dir);
+    return sum;
+}
+
 #if defined(__has_feature)
 #define HAS_FEATURE(name) __has_feature(name)
 #else

@@ -91,6 +91,9 @@ int skt_thread_count(void);
 /* Monotonic nanoseconds, and CPU nanoseconds of the whole process. */
 int64_t skt_now_ns(void);
 int64_t skt_cpu_ns(void);
+/* How long its threads have waited for a CPU: on a busy machine what wants to run all the time gets
+ * little, and is found by the time in which it did not wait. */
+int64_t skt_delay_ns(void);
 
 /* Whether this executable was built with a sanitizer: times and memory mean little then. */
 bool skt_sanitized(void);

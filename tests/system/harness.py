@@ -124,6 +124,11 @@ class Server:
         """All threads together; each one's schedstat begins with nanoseconds on a CPU."""
         return sum(int(text.split()[0]) for text in self._of_threads("schedstat")) / 1e9
 
+    def waited_seconds(self):
+        """How long its threads have waited for a CPU: on a busy machine a busy loop gets little of one,
+        and is found by the time in which it did not wait."""
+        return sum(int(text.split()[1]) for text in self._of_threads("schedstat")) / 1e9
+
     def wakeups(self):
         return sum(int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", text, re.M)[1])
                    for text in self._of_threads("status"))
