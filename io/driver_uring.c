@@ -71,12 +71,15 @@ static void take_wake(struct sk_driver *d)
     sk_xchg_acq_rel(&d->x_wake, 0u);
 }
 
-static unsigned take(struct sk_driver *d, uint64_t data, int32_t res)
+static unsigned take(struct sk_driver *d, uint64_t data, int32_t res, unsigned flags)
 {
     struct sk_op *op = (struct sk_op *)(uintptr_t)(data & ~(uint64_t)TAG_MASK);
     switch (data & TAG_MASK) {
     case TAG_OP:
-        sk_op_complete(op, res);
+        if (sk_unlikely((flags & IORING_CQE_F_MORE) != 0))
+            sk_op_event(op, res);
+        else
+            sk_op_complete(op, res);
         return 1;
     case TAG_CANCEL:
         return sk_op_cancel_complete(op, res);
@@ -97,7 +100,7 @@ static unsigned reap(struct sk_driver *d)
         return 0;
     for (; head != tail; head++) {
         const struct io_uring_cqe *cqe = &cq->cqes[head & cq->ring_mask];
-        done += take(d, cqe->user_data, cqe->res);
+        done += take(d, cqe->user_data, cqe->res, cqe->flags);
     }
     io_uring_smp_store_release(cq->khead, head);
     count(&d->counts->x_completions, done);
@@ -148,7 +151,7 @@ static void fill(struct io_uring_sqe *sqe, const struct sk_op *op)
     sqe->fd = op->fd;
     sqe->off = op->off;
     sqe->addr = op->addr;
-    sqe->len = op->len;
+    sqe->len = sk_unlikely(op->stays) ? IORING_POLL_ADD_MULTI : op->len;
     sqe->rw_flags = (int)op->flags; /* msg_flags, accept_flags, poll32_events: the same place */
     sqe->user_data = (uint64_t)(uintptr_t)op | TAG_OP;
 }

@@ -41,13 +41,19 @@ static struct sk_op *op_of(struct sk_list *node)
     return sk_container_of(node, struct sk_op, wait.link);
 }
 
+/* Why there is no entry for fd. */
+static int refusal(int fd)
+{
+    return (unsigned)fd >> SK_FD_CHUNK_SHIFT >= SK_FD_CHUNKS ? -EBADF : -ENOMEM;
+}
+
 int sk_fd_enter(struct sk_op *op)
 {
     struct sk_fd *entry = sk_fd_find(op->fd);
     if (sk_unlikely(entry == NULL)) {
         entry = sk_fd_make(op->fd);
         if (entry == NULL)
-            return (unsigned)op->fd >> SK_FD_CHUNK_SHIFT >= SK_FD_CHUNKS ? -EBADF : -ENOMEM;
+            return refusal(op->fd);
     }
     struct sk_list *node = &op->wait.link;
     op->entry = entry;
@@ -226,7 +232,7 @@ int sk_fd_generation(int fd, uint32_t *generation)
 {
     struct sk_fd *entry = sk_fd_make(fd);
     if (entry == NULL)
-        return -ENOMEM;
+        return refusal(fd);
     sk_solo_lock(&entry->lock);
     *generation = entry->generation;
     sk_unlock(&entry->lock);

@@ -75,12 +75,33 @@ static bool settle(struct sk_op *op)
 bool sk_op_complete(struct sk_op *op, int32_t res)
 {
     sk_assert(!op->done && op->owed > 0);
-    op->res = res;
+    op->res = sk_unlikely(op->seen > 0) ? op->seen : res;
     op->done = true;
     op->owed--;
     if (sk_unlikely(op->is_limited))
         sk_driver_leave(op->driver);
     return settle(op);
+}
+
+int sk_op_asked(const struct sk_op *op, int revents)
+{
+    return revents & (int)(op->flags | POLLERR | POLLHUP | POLLNVAL);
+}
+
+/* It is cancelled by mail to oneself: no request may be prepared while completions are taken out.
+ * The node is free: "ask again" comes only after a cancel request was made. */
+void sk_op_event(struct sk_op *op, int32_t res)
+{
+    sk_assert(op->stays && op->armed && !op->done);
+    int asked = res < 0 ? 0 : sk_op_asked(op, res);
+    if (asked == 0 || op->seen != 0)
+        return;
+    op->seen = asked;
+    if (op->cancel_sent)
+        return;
+    op->cancel_sent = true;
+    op->owed++;
+    sk_driver_post(op->driver, &op->arm);
 }
 
 bool sk_op_cancel_complete(struct sk_op *op, int32_t res)
@@ -157,7 +178,7 @@ static bool take_arm(struct sk_op *op)
         return take_turn(op);
     if (!op->armed)
         return take_plain(op);
-    op->owed--; /* "cancel it once more" */
+    op->owed--; /* "cancel it", "once more" */
     if (!op->done)
         send_cancel(op);
     return settle(op);
@@ -192,6 +213,7 @@ void sk_op_reset(struct sk_op *op, struct sk_driver *d)
     op->at_once = op->is_file = op->is_refused = false;
     op->done = op->mailed = op->cancel_sent = op->armed = op->queued = false;
     op->owed = 0;
+    op->seen = 0;
     op->driver = d;
     op->arm.is_cancel = false;
     op->cancel.is_cancel = true;
@@ -319,7 +341,7 @@ static int wait_until_ready(const struct sk_op *op, skua_time dl)
     sk_op_init(&poll, SK_OP_POLL, op->fd, NULL, 0, 0, (uint32_t)ready_events[op->kind]);
     poll.is_bound = op->is_bound; /* no close may come between the two unnoticed */
     poll.generation = op->generation;
-    return (int)sk_op_run(&poll, dl);
+    return sk_op_poll(&poll, dl);
 }
 
 /* TCP goes on with a connect that was cancelled: the second one finds it under way, or done. */
@@ -345,5 +367,15 @@ ssize_t sk_op_run(struct sk_op *op, skua_time dl)
         rc = wait_until_ready(op, dl);
         if (rc < 0)
             return rc;
+    }
+}
+
+int sk_op_poll(struct sk_op *op, skua_time dl)
+{
+    for (;;) {
+        int rc = (int)sk_op_run(op, dl);
+        if (rc <= 0 || sk_op_asked(op, rc) != 0)
+            return rc <= 0 ? rc : sk_op_asked(op, rc);
+        op->stays = true;
     }
 }

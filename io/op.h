@@ -93,6 +93,7 @@ struct sk_op {
     int fd;
     uint8_t kind;
     bool is_limited; /* occupies a thread of the kernel: so many at once in a ring, others queue */
+    bool stays;      /* a poll that stays armed until an event comes that was asked for */
 
     /* Set by the waiter before the operation is armed or mailed. */
     bool at_once;    /* it may not wait: to be cancelled as soon as it was tried */
@@ -115,6 +116,7 @@ struct sk_op {
     uint32_t generation; /* of the entry, when it first entered */
 
     int32_t res;
+    int32_t seen; /* owner only: what a poll that stays has seen of what was asked for, or 0 */
 
     /* Called by the owner instead of readying a waiter, once OP1 holds; NULL: somebody is parked on
      * it. */
@@ -122,7 +124,7 @@ struct sk_op {
 
     struct sk_driver *driver; /* on whose ring it is */
     struct sk_fd *entry;      /* of fd */
-    struct sk_mail arm;       /* "arm me"; once armed, "cancel it once more", from its owner */
+    struct sk_mail arm;       /* "arm me"; once armed, "cancel it (once more)", from its owner */
     struct sk_mail cancel;    /* "cancel it", from who won the claim */
 };
 
@@ -137,6 +139,7 @@ static inline void sk_op_init(struct sk_op *op, enum sk_op_kind kind, int fd, co
     op->fd = fd;
     op->kind = (uint8_t)kind;
     op->is_limited = false;
+    op->stays = false;
     op->is_bound = false;
     op->tried = false;
     op->ended = NULL;
@@ -147,6 +150,14 @@ static inline void sk_op_init(struct sk_op *op, enum sk_op_kind kind, int fd, co
  * -ESHUTDOWN, -EOWNERDEAD. */
 ssize_t sk_op_run(struct sk_op *op, skua_time dl);
 
+/* The same for SK_OP_POLL: revents as of poll(2). The kernel ends a poll of a ring also where the peer
+ * has shut down its side and nobody has asked for POLLRDHUP; with nothing else to tell that is no
+ * event, and the poll is made anew as one that stays armed: whoever waits for POLLOUT then would
+ * otherwise be sent round and round. */
+int sk_op_poll(struct sk_op *op, skua_time dl);
+/* Of what the kernel says about a poll, what was asked for or comes unasked with poll(2). */
+int sk_op_asked(const struct sk_op *op, int revents);
+
 /* In two steps, for who does not park on it (io/poll.c). */
 void sk_op_reset(struct sk_op *op, struct sk_driver *d);
 /* Owner only. FRESH -> ARMED. */
@@ -156,6 +167,8 @@ void sk_op_arm(struct sk_op *op);
  * whether a waiter was readied. */
 bool sk_op_complete(struct sk_op *op, int32_t res);
 bool sk_op_cancel_complete(struct sk_op *op, int32_t res);
+/* A completion of a poll that stays, which is not its last. */
+void sk_op_event(struct sk_op *op, int32_t res);
 bool sk_op_take(struct sk_mail *mail);
 
 /* What op.c needs from the driver; io/driver_uring.c. */

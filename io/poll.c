@@ -109,18 +109,20 @@ static int find_driver(struct poll *p, int fd, struct sk_driver **d)
     return rc < 0 ? rc : -ESHUTDOWN;
 }
 
-/* The generation of the descriptor's number that a poll means, and that it means one. */
-static const uint64_t is_bound = UINT64_C(1) << 32;
+/* The generation of the descriptor's number that a poll means, and that it means one; and that the
+ * next is to stay armed (sk_op_poll). */
+static const uint64_t is_bound = UINT64_C(1) << 32, stays = UINT64_C(1) << 33;
 
 /* 0 or a negative errno. */
 static int enter_list(struct sk_driver_poll *storage)
 {
     struct sk_op *op = &poll_of(storage)->op;
     op->is_bound = storage->bound != 0;
+    op->stays = (storage->bound & stays) != 0;
     op->generation = (uint32_t)storage->bound;
     int rc = sk_fd_enter(op);
     if (rc == 0)
-        storage->bound = is_bound | op->generation;
+        storage->bound = is_bound | (op->stays ? stays : 0) | op->generation;
     poll_of(storage)->is_listed = rc == 0;
     return rc;
 }
@@ -184,6 +186,8 @@ static void await_end(struct poll *p)
 static int outcome(const struct poll *p)
 {
     int res = p->op.res;
+    if (res > 0)
+        return sk_op_asked(&p->op, res);
     if (res != -ECANCELED && res != -EINTR && res != -EAGAIN)
         return res;
     unsigned reason = (unsigned)sk_load_relaxed(&p->record.x_wait) & SK_WAIT_REASON_MASK;
@@ -201,7 +205,10 @@ int sk_driver_poll_disarm(struct sk_driver_poll *storage)
         sk_fd_leave(&p->op);
     if (p->is_loan)
         sk_current_release();
-    return outcome(p);
+    int rc = outcome(p);
+    if (rc == 0 && p->op.res > 0)
+        storage->bound |= stays;
+    return rc;
 }
 
 /* ---- At once. */
@@ -218,8 +225,7 @@ static __attribute__((noinline)) int call_poll(struct pollfd *p)
 
 int sk_driver_poll_now(int fd, short events)
 {
-    /* The ring tells of a peer that has shut down whether it is asked or not: so the same here. */
-    struct pollfd p = {.fd = fd, .events = (short)(events | POLLRDHUP)};
+    struct pollfd p = {.fd = fd, .events = events};
     if (fd < 0 || sk_fd_is_closing(fd))
         return -EBADF;
     int rc = call_poll(&p);

@@ -131,7 +131,7 @@ int skua_poll(int fd, short events, skua_time dl)
 {
     struct sk_op op;
     sk_op_init(&op, SK_OP_POLL, fd, NULL, 0, 0, (unsigned short)events);
-    return (int)sk_op_run(&op, dl);
+    return sk_op_poll(&op, dl);
 }
 
 int skua_close(int fd)

@@ -69,7 +69,7 @@ int sk_driver_poll_arm(struct sk_driver_poll *p, int fd, short events, struct sk
  * the kernel nor anybody else will touch *p again. What came: revents > 0; 0: nothing, even if the
  * wait was claimed: whoever still wants to know begins a new wait and arms the same *p; the kernel's
  * error; -ECANCELED: skua_close closed the descriptor. Nothing is lost: a poll takes nothing away.
- * POLLERR, POLLHUP and POLLRDHUP come unasked. */
+ * POLLERR and POLLHUP come unasked. */
 int sk_driver_poll_disarm(struct sk_driver_poll *p);
 /* Any thread. The same at once, as poll(2) says it: revents > 0, 0 or a negative errno; -EBADF also while fd is
  * being closed. */

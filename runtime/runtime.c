@@ -21,6 +21,7 @@
 #include "runtime/idle.h"
 #include "runtime/join.h"
 #include "runtime/monitor.h"
+#include "runtime/place.h"
 #include "runtime/signals.h"
 #include "runtime/solo.h"
 #include "runtime/stack.h"
@@ -339,12 +340,12 @@ int skua_stop(skua_time dl)
 {
     uint32_t running = SK_RUNTIME_RUNNING;
     int rc = sk_clock_check_deadline(dl);
+    if (sk_place_is_callback())
+        return -EPERM;
     if (sk_current_worker() != NULL || sk_block_is_inside())
         return -EDEADLK;
     if (rc < 0)
         return rc;
-    if (sk_wait_is_forbidden())
-        return -EPERM;
     if (!sk_cas_seq_cst(&sk_runtime.x_state, &running, (uint32_t)SK_RUNTIME_STOPPING))
         return running == SK_RUNTIME_DEAD ? -EOWNERDEAD : -ESHUTDOWN;
     if (send_threads_away(dl) < 0 || end_coroutines(dl) < 0) {

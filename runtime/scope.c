@@ -459,8 +459,10 @@ int skua_scope_close(skua_scope *scope, skua_time dl)
         return rc;
     unsigned inlined = dl == SKUA_NEVER && may_inline(self) ? run_children(s, self) : 0;
     if (s->own != 0 || sk_load_acquire(&s->x_word) != SK_SCOPE_BIAS) { /* SC2 */
-        if (sk_scope_drain(s, dl) < 0)
+        if (sk_scope_drain(s, dl) < 0) {
+            sk_sched_spend();
             return -EBUSY;
+        }
     }
     rc = outcome(s);
     forget(s, self);

@@ -2,6 +2,7 @@
 #include <skua/net.h>
 
 #include <arpa/inet.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -345,6 +346,8 @@ static int no_listener_body(void *arg)
     SKT_EQ(skua_close(fds[0]), 0);
     SKT_EQ(skua_close(fds[1]), 0);
     SKT_EQ(skua_serve(SKUA_SCOPE_ROOT, fds[0], echo, NULL, NULL, SKUA_NEVER), -EBADF);
+    SKT_EQ(skua_serve(SKUA_SCOPE_ROOT, -1, echo, NULL, NULL, SKUA_NEVER), -EBADF);
+    SKT_EQ(skua_serve(SKUA_SCOPE_ROOT, INT_MAX, echo, NULL, NULL, SKUA_NEVER), -EBADF);
     SKT_EQ(skua_serve(SKUA_SCOPE_ROOT, 0, NULL, NULL, NULL, SKUA_NEVER), -EINVAL);
     SKT_EQ(skua_serve(SKUA_SCOPE_ROOT, 0, echo, NULL, NULL, -1), -EINVAL);
     return 0;

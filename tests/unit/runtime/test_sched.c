@@ -150,7 +150,7 @@ struct busy {
     skua_task *ended;
 };
 
-enum { EVENT_SET, EVENT_NOW, MUTEX, WG, ONCE, JOIN, YIELD, KINDS };
+enum { EVENT_SET, EVENT_NOW, MUTEX, WG, ONCE, JOIN, CLOSE_BUSY, YIELD, KINDS };
 
 static int nothing(void *arg)
 {
@@ -158,7 +158,12 @@ static int nothing(void *arg)
     return 0;
 }
 
-static void call_once(struct busy *b)
+static int wait_event(void *arg)
+{
+    return skua_event_wait(arg, SKUA_NEVER);
+}
+
+static void call_once(struct busy *b, skua_scope *own)
 {
     switch (b->kind) {
     case EVENT_SET:
@@ -180,6 +185,9 @@ static void call_once(struct busy *b)
     case JOIN:
         SKT_EQ(skua_join(b->ended, NULL, SKUA_NEVER), 0);
         break;
+    case CLOSE_BUSY:
+        SKT_EQ(skua_scope_close(own, SKUA_NOW), -EBUSY);
+        break;
     default:
         SKT_EQ(skua_yield(), 0);
     }
@@ -188,13 +196,20 @@ static void call_once(struct busy *b)
 static int call_on_and_on(void *arg)
 {
     struct busy *b = arg;
+    skua_scope own;
+    skua_event end_own = SKUA_EVENT_INIT;
+    open_scope(&own);
+    if (b->kind == CLOSE_BUSY)
+        SKT_EQ(skua_spawn(&own, wait_event, &end_own), 0);
     int64_t end = skt_now_ns() + RT_PATIENCE_NS;
     while (!atomic_load(&b->x_stop)) {
         for (int i = 0; i < 100; i++)
-            call_once(b);
+            call_once(b, &own);
         if (skt_now_ns() > end)
             SKT_FAIL("a loop of calls of kind %d starves the rest", b->kind);
     }
+    SKT_EQ(skua_event_set(&end_own), 0);
+    SKT_EQ(skua_scope_close(&own, SKUA_NEVER), 0);
     return 0;
 }
 

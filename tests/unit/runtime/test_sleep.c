@@ -227,7 +227,8 @@ static void try_to_wait(void *arg)
     SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), -EPERM);
     SKT_EQ(skua_shield(1), -EPERM);
     SKT_EQ(skua_set_name("timer"), -EPERM);
-    SKT_EQ(skua_stop(SKUA_NEVER), -EDEADLK);
+    SKT_EQ(skua_stop(SKUA_NEVER), -EPERM);
+    SKT_EQ(skua_call(yield_long, NULL, SKUA_NEVER), -EPERM);
     SKT_EQ(skua_event_set(&unset), 0);
     SKT_EQ(skua_event_wait(&unset, SKUA_NEVER), 0);
     SKT_EQ(skua_wg_done(&g), 0);
