@@ -68,11 +68,14 @@ unsigned sk_worker_serve(struct sk_worker *w)
 
 /* ---- having nothing to do ---- */
 
-/* Anything that somebody may have left for this worker, or for any, before it announced sleep. */
+/* Anything that somebody may have left for this worker, or for any, before it announced sleep; and what
+ * stands in its own queues and its slot: a slice that was over before the first dispatch, as where the
+ * kernel has run others meanwhile, ends a batch that has not looked at them. */
 static bool sees_work(struct sk_worker *w)
 {
     if (sk_load_acquire(&sk_runtime.x_quit) != 0 || sk_inject_len(&w->inbox) != 0 ||
-        sk_inject_len(&sk_runtime.inject) != 0 || sk_driver_has_mail(w->driver))
+        sk_inject_len(&sk_runtime.inject) != 0 || sk_driver_has_mail(w->driver) ||
+        sk_slot_peek(&w->slot) != NULL)
         return true;
     for (unsigned i = 0; i < sk_runtime.worker_count; i++) {
         struct sk_worker *other = &sk_runtime.workers[i];

@@ -2,7 +2,12 @@
 #include <skua/skua.h>
 
 #include <stddef.h>
+#include <string.h>
 
+#include "runtime/current.h"
+#include "runtime/runtime.h"
+#include "runtime/sched.h"
+#include "runtime/worker.h"
 #include "tests/unit/runtime/rt_test.h"
 
 static uint64_t sum_of(size_t offset)
@@ -343,5 +348,66 @@ RT_THREAD_TEST(sched, injected)
     rt_thread_join(threads[0]);
     rt_thread_join(threads[1]);
     RT_UNTIL(atomic_load(&x_tokens) == (int)(2 * skt_scaled(3000)));
+    SKT_EQ(skua_stop(SKUA_NEVER), 0);
+}
+
+/* ---- the kernel takes the worker's time between a batch's begin and its first dispatch ---- */
+
+static struct {
+    skua_event go;
+    skua_timer timers[2];
+    uint64_t slice_ticks;
+    _Atomic(bool) x_ran;
+} taken;
+
+static void give_time_back(void *arg)
+{
+    (void)arg;
+    sk_runtime.slice_ticks = taken.slice_ticks;
+}
+
+/* The slice of the batch that begins now is over at once; not so that of the next one. */
+static void take_time(void *arg)
+{
+    taken.slice_ticks = sk_runtime.slice_ticks;
+    sk_runtime.slice_ticks = 0;
+    SKT_EQ(skua_timer_start(&taken.timers[1], skua_now(), give_time_back, arg), 0);
+}
+
+static int wait_in_slot(void *arg)
+{
+    SKT_EQ(skua_event_wait(&taken.go, SKUA_NEVER), 0);
+    atomic_store(&taken.x_ran, true);
+    (void)arg;
+    return 0;
+}
+
+static int wake_and_wait(void *arg)
+{
+    skua_scope s;
+    skua_task *task;
+    (void)arg;
+    open_scope(&s);
+    SKT_EQ(skua_spawn_opts(&s, wait_in_slot, NULL, NULL, &task), 0);
+    RT_UNTIL(rt_is_waiting(task));
+    struct sk_worker *w = sk_current_worker();
+    SKT_EQ(skua_timer_start(&taken.timers[0], SKUA_NOW, take_time, NULL), 0);
+    SKT_EQ(skua_event_set(&taken.go), 0);
+    SKT_PTR_EQ(sk_slot_peek(&w->slot), task);
+    w->budget = 0; /* the batch is spent, and the next dispatch looks at the clock */
+    atomic_store(&w->counts.x_dispatches, (uint64_t)SK_SCHED_CLOCK_TURN - 1);
+    SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+    skua_task_unref(task);
+    return 0;
+}
+
+/* Goal: what stands in the slot then is no reason to sleep on it: the worker is alone, and nobody else
+ * would come. */
+SKT_TEST(sched, slice_over_at_once)
+{
+    memset(&taken, 0, sizeof(taken));
+    rt_start(1);
+    SKT_EQ(skua_spawn(SKUA_SCOPE_ROOT, wake_and_wait, NULL), 0);
+    RT_UNTIL(atomic_load(&taken.x_ran));
     SKT_EQ(skua_stop(SKUA_NEVER), 0);
 }
