@@ -22,9 +22,15 @@ typedef struct skua_config {
 } skua_config;
 
 #ifdef __cplusplus
-#define SKUA_CONFIG_INIT { sizeof(skua_config), 0, 0, 0, 0, 0, 0, 0, 0 }
+#define SKUA_CONFIG_INIT                            \
+    {                                               \
+        sizeof(skua_config), 0, 0, 0, 0, 0, 0, 0, 0 \
+    }
 #else
-#define SKUA_CONFIG_INIT { .size = sizeof(skua_config) }
+#define SKUA_CONFIG_INIT            \
+    {                               \
+        .size = sizeof(skua_config) \
+    }
 #endif
 
 /** Starts the runtime, runs fn(arg) as the first coroutine, and stops it when fn has returned: the
@@ -52,7 +58,8 @@ SKUA_API int skua_start(const skua_config *cfg);
  * dl        absolute CLOCK_MONOTONIC ns, SKUA_NOW or SKUA_NEVER; after it the coroutine is
  *           cancelled, and waited for all the same.
  * returns   fn's result; without having called fn: -ESHUTDOWN (no runtime, or it is stopping),
- *           -ENOMEM, -EINVAL.
+ *           -ECANCELED (the root scope is cancelled), -EPERM (in a coroutine, or a callback that must
+ *           not wait), -ENOMEM, -EINVAL.
  * blocks    the calling thread.   from  plain thread. */
 SKUA_API int skua_call(int (*fn)(void *), void *arg, skua_time dl);
 
