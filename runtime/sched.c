@@ -269,7 +269,8 @@ int skua_yield(void)
     }
     struct skua_task *self = w->current;
     struct skua_task *next = sk_sched_next(w);
-    if (next != NULL || w->budget <= 0 || sk_load_relaxed(&w->inbox.x_count) != 0) {
+    if (next != NULL || w->budget <= 0 || sk_load_relaxed(&w->inbox.x_count) != 0 ||
+        sk_unlikely(w->chaos_migrate)) {
         if (sk_unlikely(w->chaos_migrate))
             self->stack->worker = w->index;
         w->left = self;

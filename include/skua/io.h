@@ -85,7 +85,8 @@ SKUA_API int skua_poll(int fd, short events, skua_time dl);
 /** Cancels what is in flight on fd, which then returns -ECANCELED (or its effect), waits for it,
  * and closes fd. It sees neither cancellation nor deadlines. It does not call shutdown: copies of a
  * socket that other processes hold live on.
- * returns   0; a negative errno as close(2) gave it: fd is closed all the same, but for -EBADF.
+ * returns   0; a negative errno as close(2) gave it: fd is closed all the same, but for -EBADF;
+ *           -EPERM: in a callback that must not wait, with operations in flight: nothing was done.
  * suspends  may, where operations are in flight.   from  coroutine or plain thread.
  * source    IORING_OP_ASYNC_CANCEL, close(2). */
 SKUA_API int skua_close(int fd);

@@ -52,7 +52,8 @@ SKUA_API int skua_start(const skua_config *cfg);
  * dl        absolute CLOCK_MONOTONIC ns, SKUA_NOW or SKUA_NEVER; after it the coroutine is
  *           cancelled, and waited for all the same.
  * returns   fn's result; without having called fn: -ESHUTDOWN (no runtime, or it is stopping),
- *           -ENOMEM, -EINVAL.
+ *           -ECANCELED (the root scope is cancelled), -EPERM (in a coroutine, or a callback that must
+ *           not wait), -ENOMEM, -EINVAL.
  * blocks    the calling thread.   from  plain thread. */
 SKUA_API int skua_call(int (*fn)(void *), void *arg, skua_time dl);
 

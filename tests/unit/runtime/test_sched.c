@@ -2,6 +2,7 @@
 #include <skua/skua.h>
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/current.h"
@@ -241,6 +242,24 @@ RT_TEST(sched, calls_count)
         SKT_EQ(skua_spawn(&s, stop_busy, &b), 0);
         SKT_EQ(skua_scope_close(&s, skua_in(SKUA_S(60))), 0);
         skua_task_unref(b.ended);
+    }
+}
+
+/* ---- chaos ---- */
+
+/* Goal: SKUA_CHAOS=migrate moves a coroutine whenever it may, also where nobody else wants to run. */
+RT_TEST(sched, migrates)
+{
+    const char *chaos = getenv("SKUA_CHAOS");
+    if (chaos == NULL || strstr(chaos, "migrate") == NULL || skua_workers() == 1)
+        return;
+    for (int i = 0; i < 50; i++) {
+        unsigned before = skua_worker();
+        SKT_EQ(skua_yield(), 0);
+        unsigned after = skua_worker();
+        SKT_NE(after, before);
+        SKT_EQ(skua_sleep(SKUA_US(10)), 0);
+        SKT_NE(skua_worker(), after);
     }
 }
 
