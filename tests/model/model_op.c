@@ -2,6 +2,7 @@
  * the real driver, on a kernel that is played. When the call returns, nobody has the operation: not
  * the kernel, not a request that is prepared, not who has cancelled it. */
 #include <errno.h>
+#include <poll.h>
 
 #include "io/fd.h"
 #include "io/op.h"
@@ -20,16 +21,19 @@ static struct {
     bool readied; /* the coroutine, by its worker */
     _Atomic(int) x_quit;
     int result;
+    struct sk_op op; /* no stack's: what comes next there would write to it when it is gone */
     /* The kernel. Of one ring, whose owner alone looks at all but the last three. */
     struct io_uring_sqe sqes[SQ];
     struct io_uring_cqe cqes[CQ];
     unsigned sq_head, sq_flags, cq_head, cq_tail;
     struct sk_ring *ring;
-    uint64_t pending; /* user_data of the read that waits; 0: none */
-    int *buffer;
-    bool wake_read; /* a read of the eventfd waits */
-    bool evasive;   /* has said once that it had the read in hand */
-    _Atomic(uint32_t) x_data, x_event, x_bell;
+    uint64_t pending; /* user_data of the read or poll that waits; 0: none */
+    int *buffer;      /* NULL: a poll */
+    bool stays;       /* a poll that stays armed */
+    int told;         /* what it has told of */
+    bool wake_read;   /* a read of the eventfd waits */
+    bool evasive;     /* has said once that it had the read in hand */
+    _Atomic(uint32_t) x_data, x_hung_up, x_event, x_bell;
 } m;
 
 /* ---- the kernel ---- */
@@ -40,12 +44,16 @@ static void ring_bell(void)
     model_futex_wake(&m.x_bell, 1);
 }
 
-static void complete(uint64_t data, int res)
+static void tell(uint64_t data, int res, unsigned flags)
 {
     struct io_uring_cqe *cqe = &m.cqes[m.cq_tail % CQ];
-    cqe->user_data = data;
-    cqe->res = res;
+    *cqe = (struct io_uring_cqe){.user_data = data, .res = res, .flags = flags};
     m.cq_tail++;
+}
+
+static void complete(uint64_t data, int res)
+{
+    tell(data, res, 0);
 }
 
 static void try_cancel(const struct io_uring_sqe *sqe)
@@ -69,13 +77,29 @@ static void submit(const struct io_uring_sqe *sqe)
     } else {
         m.pending = sqe->user_data;
         m.buffer = (int *)(uintptr_t)sqe->addr;
+        m.stays = sqe->opcode == IORING_OP_POLL_ADD && sqe->len == IORING_POLL_ADD_MULTI;
+        m.told = 0;
     }
+}
+
+/* Tells of a peer that has hung up whether it is asked or not, as the real one does. */
+static void look_at_poll(void)
+{
+    int now = (sk_load_acquire(&m.x_hung_up) != 0 ? POLLRDHUP : 0) |
+              (sk_load_acquire(&m.x_data) != 0 ? POLLOUT : 0);
+    if (now == m.told)
+        return;
+    m.told = now;
+    tell(m.pending, now, m.stays ? IORING_CQE_F_MORE : 0);
+    m.pending = m.stays ? m.pending : 0;
 }
 
 /* What has come of what waits. The eventfd's tag is the driver's own. */
 static void look(void)
 {
-    if (m.pending != 0 && sk_load_acquire(&m.x_data) != 0) {
+    if (m.pending != 0 && m.buffer == NULL) {
+        look_at_poll();
+    } else if (m.pending != 0 && sk_load_acquire(&m.x_data) != 0) {
         *m.buffer = 7;
         complete(m.pending, GOT);
         m.pending = 0;
@@ -243,13 +267,12 @@ static void setup_thread(void)
 
 static __attribute__((noinline)) int read_once(skua_time dl)
 {
-    struct sk_op op;
     int buffer = 0;
-    sk_op_init(&op, SK_OP_RECV, 9, &buffer, sizeof(buffer), 0, 0);
-    int rc = (int)sk_op_run(&op, dl);
+    sk_op_init(&m.op, SK_OP_RECV, 9, &buffer, sizeof(buffer), 0, 0);
+    int rc = (int)sk_op_run(&m.op, dl);
     kernel_has_forgotten();
     model_assert(rc < 0 || (rc == GOT && buffer == 7));
-    model_gone(&op, sizeof(op));
+    model_gone(&m.op, sizeof(m.op));
     return rc;
 }
 
@@ -275,6 +298,41 @@ MODEL(op_cancel, .state = &m, .state_bytes = sizeof(m), .setup = setup,
       .threads = {reader, canceller})
 MODEL(op_cancel_complete, .state = &m, .state_bytes = sizeof(m), .setup = setup,
       .threads = {reader, canceller, peer})
+
+/* ---- a poll that is not to end by what nobody has asked for ---- */
+
+static __attribute__((noinline)) int poll_once(void)
+{
+    sk_op_init(&m.op, SK_OP_POLL, 9, NULL, 0, 0, POLLOUT);
+    int rc = sk_op_poll(&m.op, SKUA_NEVER);
+    kernel_has_forgotten();
+    model_gone(&m.op, sizeof(m.op));
+    return rc;
+}
+
+static void poller(void)
+{
+    m.result = poll_once();
+    model_assert(m.result == POLLOUT || m.result == -ECANCELED);
+}
+
+static void patient_poller(void)
+{
+    m.result = poll_once();
+    model_assert(m.result == POLLOUT);
+}
+
+static void peer_hangs_up_first(void)
+{
+    sk_store_seq_cst(&m.x_hung_up, 1u);
+    ring_bell();
+    peer();
+}
+
+MODEL(op_half_closed, .state = &m, .state_bytes = sizeof(m), .setup = setup,
+      .threads = {patient_poller, peer_hangs_up_first})
+MODEL(op_half_closed_cancel, .state = &m, .state_bytes = sizeof(m), .setup = setup,
+      .threads = {poller, canceller, peer_hangs_up_first})
 
 /* ---- a plain thread's operation, on a worker's ring; its deadline is the worker's ---- */
 
