@@ -42,6 +42,9 @@ function(skua_floor name)
         POSITION_INDEPENDENT_CODE ON
         C_VISIBILITY_PRESET hidden
         C_EXTENSIONS ON)
-    # The library is linked at program start, so its few thread-locals can have fixed offsets.
-    target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:C>:-ftls-model=initial-exec>)
+    # The library is linked at program start, so its few thread-locals can have fixed offsets. Its
+    # messages name its files as they stand in the tree, wherever that was when it was built.
+    target_compile_options(${name} PRIVATE
+        $<$<COMPILE_LANGUAGE:C>:-ftls-model=initial-exec>
+        $<$<COMPILE_LANGUAGE:C>:-fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=>)
 endfunction()

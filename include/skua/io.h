@@ -4,6 +4,7 @@
  * came before a deadline or a cancellation, they are what is returned. SIGPIPE is never raised.
  * Regular files and block devices always count as ready: a call on one waits for the disk, but for
  * no deadline and no cancellation. Who copies much asks skua_cancelled now and then.
+ * A function that must not wait (a timer's, a done callback) gets -EPERM, with SKUA_NOW too.
  * For the meaning of dl see <skua/time.h>. */
 #ifndef SKUA_IO_H
 #define SKUA_IO_H

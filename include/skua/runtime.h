@@ -31,8 +31,9 @@ typedef struct skua_config {
  * root scope is cancelled and waited for. Meanwhile SIGINT and SIGTERM, where their action is the
  * default one, cancel the root scope; the second of them ends the process.
  * fn        0 or positive is success, negative a failure. The workers' threads block all signals
- *           that are sent to the process; a program that a coroutine starts inherits that, unless
- *           posix_spawn is given POSIX_SPAWN_SETSIGMASK.
+ *           that are sent to the process: raise(3) there stays without effect, where kill(getpid(), …)
+ *           has one; a program that a coroutine starts inherits that, unless posix_spawn is given
+ *           POSIX_SPAWN_SETSIGMASK.
  * cfg       NULL for all defaults.
  * returns   fn's result; before fn was called: -EINVAL (cfg or the environment; a line on standard
  *           error says what), -EALREADY (a runtime runs), -ENOTSUP (no io_uring; a line says why
