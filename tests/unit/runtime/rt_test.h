@@ -163,4 +163,24 @@ static inline int rt_wait_forever(void *result)
     return rc;
 }
 
+/* body(NULL) waits for ever, in a way of its own: a cancellation of its coroutine ends that, and so does
+ * the deadline of a scope. */
+static inline void rt_check_ends_early(int (*body)(void *))
+{
+    skua_scope s;
+    skua_task *task;
+    int result = 0;
+    SKT_EQ(skua_scope_open(&s, SKUA_COLLECT, SKUA_NEVER), 0);
+    SKT_EQ(skua_spawn_opts(&s, body, NULL, NULL, &task), 0);
+    RT_UNTIL(rt_is_waiting(task));
+    SKT_EQ(skua_cancel(task), 1);
+    SKT_EQ(skua_join(task, &result, SKUA_NEVER), 0);
+    SKT_EQ(result, -ECANCELED);
+    skua_task_unref(task);
+    SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+    SKT_EQ(skua_scope_open(&s, SKUA_COLLECT, skua_in(SKUA_MS(2))), 0);
+    SKT_EQ(body(NULL), -ETIMEDOUT);
+    SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+}
+
 #endif

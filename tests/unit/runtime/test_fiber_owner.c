@@ -73,20 +73,7 @@ static int wait_in_fiber(void *arg)
 /* Goal: cancellation and deadlines are the coroutine's. */
 RT_TEST(fiber, cancelled_and_timed_out)
 {
-    skua_scope s;
-    skua_task *task;
-    int result = 0;
-    SKT_EQ(skua_scope_open(&s, SKUA_COLLECT, SKUA_NEVER), 0);
-    SKT_EQ(skua_spawn_opts(&s, wait_in_fiber, NULL, NULL, &task), 0);
-    RT_UNTIL(rt_is_waiting(task));
-    SKT_EQ(skua_cancel(task), 1);
-    SKT_EQ(skua_join(task, &result, SKUA_NEVER), 0);
-    SKT_EQ(result, -ECANCELED);
-    skua_task_unref(task);
-    SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
-    SKT_EQ(skua_scope_open(&s, SKUA_COLLECT, skua_in(SKUA_MS(2))), 0);
-    SKT_EQ(wait_in_fiber(NULL), -ETIMEDOUT);
-    SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+    rt_check_ends_early(wait_in_fiber);
 }
 
 static void *stay_pinned(void *arg)
