@@ -12,7 +12,9 @@
  *             are the waiter's again
  *   FINISHED  settle: nothing is owed and no mail is under way: the waiter is readied and may leave
  *             the stack
- * A limited operation may stand in its driver's queue between FRESH and ARMED.
+ * A limited operation may stand in its driver's queue between FRESH and ARMED. A poll that stays is
+ * told of events while it is ARMED (sk_op_event). The first that was asked for is kept as its result,
+ * and the owner mails itself the cancel that brings the terminal completion: that mail is `owed` too.
  * A coroutine arms on its own worker's ring, so it is FRESH -> ARMED before it parks. A plain
  * thread has no ring: it mails the operation to a worker (sk_op_take), which becomes the owner.
  *
