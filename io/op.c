@@ -334,11 +334,18 @@ static int try(struct sk_op *op, skua_time dl)
     return sk_likely(task != NULL) ? try_on_worker(op, task, dl) : try_in_thread(op, dl);
 }
 
+/* A queue of errors is not filled by what can be read: POLLERR, which comes unasked, tells of it. */
+static uint32_t awaited_events(const struct sk_op *op)
+{
+    bool is_errors = has_msg_flags(op) && (op->flags & MSG_ERRQUEUE) != 0;
+    return is_errors ? 0 : (uint32_t)ready_events[op->kind];
+}
+
 /* The descriptor is O_NONBLOCK, or the kernel was short of something: waits until it is ready. */
 static int wait_until_ready(const struct sk_op *op, skua_time dl)
 {
     struct sk_op poll;
-    sk_op_init(&poll, SK_OP_POLL, op->fd, NULL, 0, 0, (uint32_t)ready_events[op->kind]);
+    sk_op_init(&poll, SK_OP_POLL, op->fd, NULL, 0, 0, awaited_events(op));
     poll.is_bound = op->is_bound; /* no close may come between the two unnoticed */
     poll.generation = op->generation;
     return sk_op_poll(&poll, dl);
