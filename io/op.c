@@ -377,12 +377,22 @@ ssize_t sk_op_run(struct sk_op *op, skua_time dl)
     }
 }
 
+int sk_op_events(const struct sk_op *op, int revents)
+{
+    int asked = sk_op_asked(op, revents);
+    if (sk_likely((asked & (POLLPRI | POLLRDBAND | POLLWRBAND)) == 0))
+        return asked;
+    int now = sk_driver_poll_now(op->fd, (short)op->flags);
+    return now > 0 ? now : 0; /* closed meanwhile: a poll that is made anew says so */
+}
+
 int sk_op_poll(struct sk_op *op, skua_time dl)
 {
     for (;;) {
         int rc = (int)sk_op_run(op, dl);
-        if (rc <= 0 || sk_op_asked(op, rc) != 0)
-            return rc <= 0 ? rc : sk_op_asked(op, rc);
+        int events = rc <= 0 ? rc : sk_op_events(op, rc);
+        if (rc <= 0 || events != 0)
+            return events;
         op->stays = true;
     }
 }
