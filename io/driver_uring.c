@@ -4,6 +4,7 @@
 #include "runtime/driver.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdalign.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -144,6 +145,14 @@ static void reserve(struct sk_driver *d, unsigned n)
     }
 }
 
+/* The kernel wakes no poll of a ring by POLLPRI alone: but what wakes by that wakes by POLLRDBAND too.
+ * What is so, sk_op_events finds out. */
+static uint32_t flags_of(const struct sk_op *op)
+{
+    bool is_urgent = op->kind == SK_OP_POLL && (op->flags & POLLPRI) != 0;
+    return sk_unlikely(is_urgent) ? op->flags | POLLRDBAND : op->flags;
+}
+
 static void fill(struct io_uring_sqe *sqe, const struct sk_op *op)
 {
     memset(sqe, 0, sizeof(*sqe));
@@ -152,7 +161,7 @@ static void fill(struct io_uring_sqe *sqe, const struct sk_op *op)
     sqe->off = op->off;
     sqe->addr = op->addr;
     sqe->len = sk_unlikely(op->stays) ? IORING_POLL_ADD_MULTI : op->len;
-    sqe->rw_flags = (int)op->flags; /* msg_flags, accept_flags, poll32_events: the same place */
+    sqe->rw_flags = (int)flags_of(op); /* msg_flags, accept_flags, poll32_events: the same place */
     sqe->user_data = (uint64_t)(uintptr_t)op | TAG_OP;
 }
 

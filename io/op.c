@@ -334,11 +334,18 @@ static int try(struct sk_op *op, skua_time dl)
     return sk_likely(task != NULL) ? try_on_worker(op, task, dl) : try_in_thread(op, dl);
 }
 
+/* A queue of errors is not filled by what can be read: POLLERR, which comes unasked, tells of it. */
+static uint32_t awaited_events(const struct sk_op *op)
+{
+    bool is_errors = has_msg_flags(op) && (op->flags & MSG_ERRQUEUE) != 0;
+    return is_errors ? 0 : (uint32_t)ready_events[op->kind];
+}
+
 /* The descriptor is O_NONBLOCK, or the kernel was short of something: waits until it is ready. */
 static int wait_until_ready(const struct sk_op *op, skua_time dl)
 {
     struct sk_op poll;
-    sk_op_init(&poll, SK_OP_POLL, op->fd, NULL, 0, 0, (uint32_t)ready_events[op->kind]);
+    sk_op_init(&poll, SK_OP_POLL, op->fd, NULL, 0, 0, awaited_events(op));
     poll.is_bound = op->is_bound; /* no close may come between the two unnoticed */
     poll.generation = op->generation;
     return sk_op_poll(&poll, dl);
@@ -370,12 +377,22 @@ ssize_t sk_op_run(struct sk_op *op, skua_time dl)
     }
 }
 
+int sk_op_events(const struct sk_op *op, int revents)
+{
+    int asked = sk_op_asked(op, revents);
+    if (sk_likely((asked & (POLLPRI | POLLRDBAND | POLLWRBAND)) == 0))
+        return asked;
+    int now = sk_driver_poll_now(op->fd, (short)op->flags);
+    return now > 0 ? now : 0; /* closed meanwhile: a poll that is made anew says so */
+}
+
 int sk_op_poll(struct sk_op *op, skua_time dl)
 {
     for (;;) {
         int rc = (int)sk_op_run(op, dl);
-        if (rc <= 0 || sk_op_asked(op, rc) != 0)
-            return rc <= 0 ? rc : sk_op_asked(op, rc);
+        int events = rc <= 0 ? rc : sk_op_events(op, rc);
+        if (rc <= 0 || events != 0)
+            return events;
         op->stays = true;
     }
 }

@@ -187,7 +187,7 @@ static int outcome(const struct poll *p)
 {
     int res = p->op.res;
     if (res > 0)
-        return sk_op_asked(&p->op, res);
+        return sk_op_events(&p->op, res);
     if (res != -ECANCELED && res != -EINTR && res != -EAGAIN)
         return res;
     unsigned reason = (unsigned)sk_load_relaxed(&p->record.x_wait) & SK_WAIT_REASON_MASK;

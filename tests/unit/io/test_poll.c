@@ -412,3 +412,53 @@ SKT_TEST(poll, far)
 {
     run(far_body, NULL);
 }
+
+/* ---- data of another kind ---- */
+
+struct urgent {
+    int fd;
+    short events;
+    bool by_select;
+};
+
+static int await_urgent(void *arg)
+{
+    const struct urgent *u = arg;
+    skua_case k = {.op = SKUA_FD, .fd = u->fd, .events = u->events};
+    if (!u->by_select)
+        return skua_poll(u->fd, u->events, skua_in(SKUA_S(PATIENCE_S)));
+    int rc = skua_select(&k, 1, 0, skua_in(SKUA_S(PATIENCE_S)));
+    return rc < 0 ? rc : k.res;
+}
+
+/* Goal: urgent data ends the wait, and ordinary data does not, though it wakes: as with poll(2). Not so
+ * with a poll of a ring, which sleeps on if it is asked for POLLPRI alone. */
+static int urgent_body(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 4; i++) {
+        int fds[2], result = 0;
+        skua_scope s;
+        skua_task *task;
+        io_tcp_pair(fds);
+        struct urgent u = {fds[0], i % 2 ? POLLPRI | POLLRDBAND : POLLPRI, i / 2};
+        SKT_EQ(skua_scope_open(&s, SKUA_COLLECT, SKUA_NEVER), 0);
+        SKT_EQ(skua_spawn_opts(&s, await_urgent, &u, NULL, &task), 0);
+        await_listed(fds[0]);
+        SKT_EQ(send(fds[1], "ordinary", 8, 0), 8);
+        SKT_EQ(skua_sleep(SKUA_MS(2)), 0);
+        SKT_EQ(send(fds[1], "!", 1, MSG_OOB), 1);
+        SKT_EQ(skua_join(task, &result, SKUA_NEVER), 0);
+        SKT_EQ(result, POLLPRI);
+        skua_task_unref(task);
+        SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+        SKT_EQ(skua_close(fds[0]), 0);
+        SKT_EQ(skua_close(fds[1]), 0);
+    }
+    return 0;
+}
+
+SKT_TEST(poll, urgent)
+{
+    run(urgent_body, NULL);
+}

@@ -1,10 +1,13 @@
 /* skua/io.h: every call on files, pipes, sockets. */
 #include <limits.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/uio.h>
+
+#include <skua/debug.h>
 
 #include "io/fd.h"
 #include "tests/unit/io/io_test.h"
@@ -337,4 +340,69 @@ SKT_TEST(rw, many_files)
 {
     io_run(many_files_body, NULL, 1);
     io_run(many_files_body, NULL, 3);
+}
+
+/* ---- errors of a socket are waited for, whatever else can be read from it ---- */
+
+static int bind_udp(struct sockaddr_in *sa)
+{
+    socklen_t len = sizeof(*sa);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), on = 1;
+    *sa = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    SKT_EQ(bind(fd, (struct sockaddr *)sa, sizeof(*sa)), 0);
+    SKT_EQ(getsockname(fd, (struct sockaddr *)sa, &len), 0);
+    SKT_EQ(setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof(on)), 0);
+    return fd;
+}
+
+struct errors {
+    int fd;
+    skua_time dl;
+};
+
+static int take_error(void *arg)
+{
+    const struct errors *e = arg;
+    char buf[8];
+    struct iovec iov = {buf, sizeof(buf)};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    int rc = (int)skua_recvmsg(e->fd, &msg, MSG_ERRQUEUE, e->dl);
+    SKT_TRUE(rc < 0 || (msg.msg_flags & MSG_ERRQUEUE) != 0);
+    return rc;
+}
+
+static int socket_errors_body(void *arg)
+{
+    struct sockaddr_in here, there;
+    struct errors e = {.fd = bind_udp(&here), .dl = SKUA_NOW};
+    skua_scope s;
+    skua_task *task;
+    int result = 0, deaf = bind_udp(&there); /* it hears none but itself */
+    skua_stats_view before = SKUA_STATS_VIEW_INIT, after = SKUA_STATS_VIEW_INIT;
+    SKT_EQ(connect(deaf, (struct sockaddr *)&there, sizeof(there)), 0);
+    SKT_EQ(fcntl(e.fd, F_SETFL, *(int *)arg), 0);
+    SKT_EQ(sendto(e.fd, "read me", 7, 0, (struct sockaddr *)&here, sizeof(here)), 7);
+    SKT_EQ(take_error(&e), -EAGAIN);
+    SKT_EQ(skua_stats(&before, 0), 0);
+    e.dl = skua_in(SKUA_MS(20));
+    SKT_EQ(take_error(&e), -ETIMEDOUT);
+    SKT_EQ(skua_stats(&after, 0), 0);
+    SKT_LE(after.completions - before.completions, 10); /* it sleeps */
+    e.dl = SKUA_NEVER;
+    SKT_EQ(skua_scope_open(&s, SKUA_COLLECT, SKUA_NEVER), 0);
+    SKT_EQ(skua_spawn_opts(&s, take_error, &e, NULL, &task), 0);
+    SKT_EQ(skua_sleep(SKUA_MS(1)), 0);
+    SKT_EQ(sendto(e.fd, "x", 1, 0, (struct sockaddr *)&there, sizeof(there)), 1);
+    SKT_EQ(skua_join(task, &result, SKUA_NEVER), 0);
+    SKT_EQ(result, 1);
+    skua_task_unref(task);
+    SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+    SKT_EQ(skua_close(deaf), 0);
+    return skua_close(e.fd);
+}
+
+SKT_TEST(rw, socket_errors)
+{
+    for (int flags = 0; flags <= O_NONBLOCK; flags += O_NONBLOCK)
+        io_run(socket_errors_body, &flags, 1);
 }
