@@ -32,7 +32,8 @@ enum {
 
 #define NEEDED_FEATURES                                                        \
     (IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_RW_CUR_POS | \
-     IORING_FEAT_FAST_POLL | IORING_FEAT_EXT_ARG)
+     IORING_FEAT_FAST_POLL | IORING_FEAT_EXT_ARG |                             \
+     IORING_FEAT_RSRC_TAGS /* Linux 5.13, as IORING_POLL_ADD_MULTI, which has no flag of its own */)
 
 /* From the best to the plainest. The first spares the running thread every interrupt: a fifth of an
  * echo's CPU time. */
@@ -198,12 +199,12 @@ int sk_ring_explain(int err, uint32_t entries)
         explain_refusal(err);
         return -ENOTSUP;
     case -ENOSYS:
-        sk_log(SK_LOG_ERROR, "io_uring: this kernel has none (ENOSYS): run on Linux 5.11 or later "
+        sk_log(SK_LOG_ERROR, "io_uring: this kernel has none (ENOSYS): run on Linux 5.13 or later "
                              "with CONFIG_IO_URING");
         return -ENOTSUP;
     case -EINVAL:
     case -ENOTSUP:
-        sk_log(SK_LOG_ERROR, "io_uring: this kernel's is too old: run on Linux 5.11 or later");
+        sk_log(SK_LOG_ERROR, "io_uring: this kernel's is too old: run on Linux 5.13 or later");
         return -ENOTSUP;
     case -ENOMEM:
         sk_log(SK_LOG_ERROR,

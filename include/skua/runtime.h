@@ -64,7 +64,7 @@ SKUA_API int skua_call(int (*fn)(void *), void *arg, skua_time dl);
  *           shields too.
  * returns   0; -ETIMEDOUT: coroutines are left, and the runtime runs on; -EDEADLK in a coroutine,
  *           and in a function that skua_block runs for one; -EPERM in a callback that must not
- *           wait; -ESHUTDOWN without a runtime.
+ *           wait; -EINVAL (dl); -ESHUTDOWN without a runtime; -EOWNERDEAD in a forked child.
  * blocks    the calling thread.   from  plain thread. */
 SKUA_API int skua_stop(skua_time dl);
 

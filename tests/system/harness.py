@@ -18,6 +18,7 @@ import time
 import unittest
 
 SCALE = float(os.environ.get("SKT_SCALE", "1"))
+ATTEMPTS = 6  # of what depends on time
 PATIENCE = 60  # seconds for what must happen, on a machine that may stop any process for some
 
 
@@ -34,15 +35,17 @@ def scaled(n):
 
 
 def patiently(attempt):
-    """Repeats what measures time, or runs against a deadline of the program's own, until it succeeds, for a
-    minute: the machine may have stopped a process meanwhile. What is broken fails each time."""
+    """Repeats what measures time, or runs against a deadline of the program's own, until it succeeds: the
+    machine may have stopped a process meanwhile. Only a few times, and for a minute: what is broken fails
+    each time, and what fails now and then should not hide here."""
     end = time.monotonic() + PATIENCE
-    while True:
+    for left in reversed(range(ATTEMPTS)):
         try:
             return attempt()
-        except (AssertionError, OSError, EOFError):
-            if time.monotonic() > end:
+        except (AssertionError, OSError, EOFError) as error:
+            if left == 0 or time.monotonic() > end:
                 raise
+            print(f"once more, after: {error!r}", file=sys.stderr)
 
 
 def takes_less_than(limit, attempt, what=""):
