@@ -66,4 +66,10 @@ static inline bool http_conn_is_busy(const struct http_conn *c)
     return c->begun;
 }
 
+/* True if part of a request's head is in, or of the empty lines before it. */
+static inline bool http_conn_is_in_head(const struct http_conn *c)
+{
+    return c->head_bytes > 0 && !c->head_done;
+}
+
 #endif

@@ -7,7 +7,7 @@
 
 #include <skua/skua.h>
 
-#define PATIENCE_NS SKUA_S(10) /* for a silent client, and for one that takes no replies */
+#define PATIENCE_NS SKUA_S(10) /* for a silent client, a request's head, and replies not taken */
 #define LINGER_NS   SKUA_S(1)  /* for the rest of what a refused client is sending */
 
 static_assert(sizeof(struct http_client) <= 32 << 10, "a connection is one block of 32 KiB");
@@ -71,10 +71,22 @@ static int tell_to_continue(struct http_client *client)
     return rc;
 }
 
+/* Who is silent until then has to go, and so has one whose head is not complete by then, however
+ * many bytes of it come. */
+static skua_time read_deadline(struct http_client *client)
+{
+    skua_time deadline = skua_in(PATIENCE_NS);
+    if (!http_conn_is_in_head(&client->http))
+        return deadline;
+    if (client->head_deadline == SKUA_NEVER) /* it has begun with the last read */
+        client->head_deadline = deadline;
+    return client->head_deadline;
+}
+
 /* One read, an answer to every request that it completes, one write. Returns 1 to go on. */
 static int serve_batch(struct http_client *client, http_handler *handler)
 {
-    ssize_t n = skua_read(client->fd, client->in, sizeof(client->in), skua_in(PATIENCE_NS));
+    ssize_t n = skua_read(client->fd, client->in, sizeof(client->in), read_deadline(client));
     if (n == -ETIMEDOUT && http_conn_is_busy(&client->http))
         return refuse(client, HTTP_REPLY_TIMEOUT);
     if (n <= 0)
@@ -84,6 +96,7 @@ static int serve_batch(struct http_client *client, http_handler *handler)
     for (int rc = 0;;) {
         switch (http_conn_feed(&client->http, &at, end)) {
         case HTTP_EVENT_REQUEST:
+            client->head_deadline = SKUA_NEVER;
             rc = answer(client, handler);
             if (rc == 0 && !client->http.keep_alive)
                 return end_client(client, at < end);
@@ -113,6 +126,7 @@ int http_serve_client(int fd, http_handler *handler)
         return -ENOMEM;
     http_conn_init(&client->http);
     client->fd = fd;
+    client->head_deadline = SKUA_NEVER;
     client->out_len = 0;
     int rc;
     do {

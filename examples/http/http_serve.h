@@ -7,6 +7,8 @@
 
 #include <stddef.h>
 
+#include <skua/time.h>
+
 #include "http_conn.h"
 #include "http_reply.h"
 
@@ -22,6 +24,7 @@ enum {
 struct http_client {
     struct http_conn http; /* http.path is what the client asks for */
     int fd;
+    skua_time head_deadline; /* of the head that has begun; else SKUA_NEVER */
     size_t out_len;
     char in[HTTP_SERVE_IN_BYTES];
     char out[HTTP_SERVE_OUT_BYTES];

@@ -4,6 +4,7 @@ import email.utils
 import os
 import random
 import re
+import select
 import socket
 import struct
 import subprocess
@@ -59,7 +60,8 @@ class Http(unittest.TestCase):
         # Connections that will be idle while the tests run; test_zz_idle looks at them.
         cls.idle_ends = {}
         cls.idle_threads = [threading.Thread(target=cls.wait_for_end, args=[name])
-                            for name in ["silent", "answered", "half head", "half body"]]
+                            for name in ["silent", "answered", "half head", "half body",
+                                         "half head, in drops"]]
         for thread in cls.idle_threads:
             thread.start()
 
@@ -74,6 +76,11 @@ class Http(unittest.TestCase):
             client.send(b"GET / HTTP/1.1\r\nHos")
         elif name == "half body":
             client.send(request(method="POST", extra="Content-Length: 9\r\n") + b"x")
+        elif name == "half head, in drops":
+            client.send(b"GET / HTTP/1.1\r\nHos")
+            while (not select.select([client.socket], [], [], 0.5)[0]
+                   and time.monotonic() - since < IDLE_SECONDS + harness.PATIENCE):
+                client.send(b"t")
         try:
             rest = harness.read_all(client.socket)
         except OSError as error:
