@@ -182,6 +182,34 @@ static void sweep_locked(void)
     sk_store_relaxed(&pool.x_free, 0u);
 }
 
+/* ---- slabs ---- */
+
+static size_t slab_bytes(void)
+{
+    return pool.slot_bytes * SLAB_SLOTS;
+}
+
+static bool add_slab_locked(void)
+{
+    size_t bytes = slab_bytes();
+    struct sk_stack_slab *slab = sk_mem_alloc(sizeof(*slab));
+    if (slab == NULL)
+        return false;
+    char *base = sk_sys.mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (base == MAP_FAILED) {
+        sk_mem_free(slab);
+        return false;
+    }
+    sk_sys.madvise(base, bytes,
+                   MADV_NOHUGEPAGE); /* a huge page for each stack's top would cost 2 MiB each */
+    *slab = (struct sk_stack_slab){.base = base, .bytes = bytes};
+    sk_list_push_back(&pool.slabs, &slab->link);
+    pool.newest = slab;
+    pool.fresh = SLAB_SLOTS;
+    return true;
+}
+
 /* ---- what is promised ---- */
 
 static void count_guards_locked(long maps)
@@ -205,8 +233,17 @@ int sk_stack_start(size_t promised_bytes)
     sweep_locked();
     count_guards_locked(maps);
     promise_locked(promised_bytes);
+    size_t bytes = slab_bytes();
+    bool has_some = add_slab_locked(); /* or the first coroutine might wait for ever */
+    if (!has_some)
+        promise_locked(0);
     sk_unlock(&pool.lock);
-    return 0;
+    if (!has_some)
+        sk_log(SK_LOG_ERROR,
+               "cannot map the first stacks (%zu bytes): raise RLIMIT_AS (ulimit -v, LimitAS=) or "
+               "vm.max_map_count, or lower SKUA_STACK_SIZE",
+               bytes);
+    return has_some ? 0 : -ENOMEM;
 }
 
 void sk_stack_stop(void)
@@ -240,30 +277,6 @@ int sk_stack_prepare(void)
 }
 
 /* ---- making them ---- */
-
-/* Under the lock. */
-static bool add_slab_locked(void)
-{
-    size_t bytes = pool.slot_bytes * SLAB_SLOTS;
-    struct sk_stack_slab *slab = sk_mem_alloc(sizeof(*slab));
-    if (slab == NULL)
-        return false;
-    char *base = sk_sys.mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-    if (base == MAP_FAILED) {
-        say_no_stack("mmap failed, bytes", (long)bytes,
-                     "raise RLIMIT_AS or vm.max_map_count, or lower SKUA_STACK_SIZE");
-        sk_mem_free(slab);
-        return false;
-    }
-    sk_sys.madvise(base, bytes,
-                   MADV_NOHUGEPAGE); /* a huge page for each stack's top would cost 2 MiB each */
-    *slab = (struct sk_stack_slab){.base = base, .bytes = bytes};
-    sk_list_push_back(&pool.slabs, &slab->link);
-    pool.newest = slab;
-    pool.fresh = SLAB_SLOTS;
-    return true;
-}
 
 /* Never silently no guard. */
 static bool install_guard_locked(char *slot, struct sk_stack_slab *slab)
@@ -304,8 +317,11 @@ static struct sk_stack *make_stack(char *slot, size_t slot_bytes, size_t promise
 
 static struct sk_stack *carve_locked(void)
 {
-    if (pool.fresh == 0 && !add_slab_locked())
+    if (pool.fresh == 0 && !add_slab_locked()) {
+        say_no_stack("no memory, bytes", (long)slab_bytes(),
+                     "raise RLIMIT_AS or vm.max_map_count, or lower SKUA_STACK_SIZE");
         return NULL;
+    }
     struct sk_stack_slab *slab = pool.newest;
     char *slot = slab->base + (SLAB_SLOTS - pool.fresh) * pool.slot_bytes;
     if (!install_guard_locked(slot, slab))

@@ -42,8 +42,8 @@ struct sk_stack_cache {
     unsigned count;
 };
 
-/* Once per runtime, before any worker: the default promise, and how guards are made here. 0 or a
- * negative errno. */
+/* Once per runtime, before any worker: the default promise, how guards are made here, and a first
+ * slab, so that somebody has a stack that may come free. 0, or -ENOMEM after a line. */
 int sk_stack_start(size_t promised_bytes);
 /* When no coroutine is left and all workers' caches were drained: unmaps what nobody holds. */
 void sk_stack_stop(void);

@@ -288,6 +288,29 @@ static void run_out_of_stacks(void)
     skua_task_unref(task);
 }
 
+static void start_without(void *arg)
+{
+    skua_config config = SKUA_CONFIG_INIT;
+    (void)arg;
+    config.stack_size = 1 << 20; /* a slab of more than anything else that a start maps */
+    replace();
+    atomic_store(&x_no_maps, true);
+    SKT_EQ(skua_start(&config), -ENOMEM);
+    atomic_store(&x_no_maps, false);
+    SKT_EQ(skua_start(&config), 0);
+    SKT_EQ(skua_stop(SKUA_NEVER), 0);
+}
+
+/* Goal: where not even the first coroutine would get a stack the start fails, and says so: it would
+ * wait for one to come free for ever. */
+SKT_TEST(stack, none_at_start)
+{
+    char out[1024];
+    int status = skt_in_child(start_without, NULL, out, sizeof(out));
+    SKT_STR_HAS(out, "skua: cannot map the first stacks (134217728 bytes): raise RLIMIT_AS");
+    SKT_EQ(status, 0);
+}
+
 struct starved {
     unsigned workers;
 };
