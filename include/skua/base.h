@@ -11,7 +11,7 @@
 #define SKUA_VERSION_PATCH 0
 
 /* The library is built with hidden visibility: only what is marked so is seen from outside. noplt:
- * calls go through the table of addresses at once, not by a stub. */
+ * a call reads the function's address itself, and does not pass by the procedure linkage table. */
 #if __has_attribute(noplt)
 #define SKUA_API __attribute__((visibility("default"), noplt))
 #else
