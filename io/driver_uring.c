@@ -147,10 +147,12 @@ static void reserve(struct sk_driver *d, unsigned n)
 
 /* The kernel wakes no poll of a ring by POLLPRI alone: but what wakes by that wakes by POLLRDBAND too.
  * What is so, sk_op_events finds out. */
-static uint32_t flags_of(const struct sk_op *op)
+static void fill_poll(struct io_uring_sqe *sqe, const struct sk_op *op)
 {
-    bool is_urgent = op->kind == SK_OP_POLL && (op->flags & POLLPRI) != 0;
-    return sk_unlikely(is_urgent) ? op->flags | POLLRDBAND : op->flags;
+    if ((op->flags & POLLPRI) != 0)
+        sqe->poll32_events |= POLLRDBAND;
+    if (op->stays)
+        sqe->len = IORING_POLL_ADD_MULTI;
 }
 
 static void fill(struct io_uring_sqe *sqe, const struct sk_op *op)
@@ -160,8 +162,10 @@ static void fill(struct io_uring_sqe *sqe, const struct sk_op *op)
     sqe->fd = op->fd;
     sqe->off = op->off;
     sqe->addr = op->addr;
-    sqe->len = sk_unlikely(op->stays) ? IORING_POLL_ADD_MULTI : op->len;
-    sqe->rw_flags = (int)flags_of(op); /* msg_flags, accept_flags, poll32_events: the same place */
+    sqe->len = op->len;
+    sqe->rw_flags = (int)op->flags; /* msg_flags, accept_flags, poll32_events: the same place */
+    if (sk_unlikely(op->kind == SK_OP_POLL))
+        fill_poll(sqe, op);
     sqe->user_data = (uint64_t)(uintptr_t)op | TAG_OP;
 }
 

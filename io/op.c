@@ -83,7 +83,7 @@ bool sk_op_complete(struct sk_op *op, int32_t res)
     return settle(op);
 }
 
-int sk_op_asked(const struct sk_op *op, int revents)
+static int asked_of(const struct sk_op *op, int revents)
 {
     return revents & (int)(op->flags | POLLERR | POLLHUP | POLLNVAL);
 }
@@ -93,7 +93,7 @@ int sk_op_asked(const struct sk_op *op, int revents)
 void sk_op_event(struct sk_op *op, int32_t res)
 {
     sk_assert(op->stays && op->armed && !op->done);
-    int asked = res < 0 ? 0 : sk_op_asked(op, res);
+    int asked = res < 0 ? 0 : asked_of(op, res);
     if (asked == 0 || op->seen != 0)
         return;
     op->seen = asked;
@@ -379,7 +379,7 @@ ssize_t sk_op_run(struct sk_op *op, skua_time dl)
 
 int sk_op_events(const struct sk_op *op, int revents)
 {
-    int asked = sk_op_asked(op, revents);
+    int asked = asked_of(op, revents);
     if (sk_likely((asked & (POLLPRI | POLLRDBAND | POLLWRBAND)) == 0))
         return asked;
     int now = sk_driver_poll_now(op->fd, (short)op->flags);

@@ -157,10 +157,9 @@ ssize_t sk_op_run(struct sk_op *op, skua_time dl);
  * event, and the poll is made anew as one that stays armed: whoever waits for POLLOUT then would
  * otherwise be sent round and round. */
 int sk_op_poll(struct sk_op *op, skua_time dl);
-/* Of what the kernel says about a poll, what was asked for or comes unasked with poll(2). */
-int sk_op_asked(const struct sk_op *op, int revents);
-/* The waiter's, when it is over. The same, and only what is so: ordinary data also wakes who waits for
- * POLLRDBAND or POLLPRI, and room who waits for POLLWRBAND, and the kernel hands that on unseen. */
+/* The waiter's, when it is over. Of what the kernel says about a poll, what was asked for or comes
+ * unasked with poll(2), and only what is so: ordinary data also wakes who waits for POLLRDBAND or
+ * POLLPRI, and room who waits for POLLWRBAND, and the kernel hands that on unseen. */
 int sk_op_events(const struct sk_op *op, int revents);
 
 /* In two steps, for who does not park on it (io/poll.c). */
