@@ -6,7 +6,9 @@ pkg_check_modules(SKUA_LIBURING REQUIRED IMPORTED_TARGET liburing>=2.3)
 
 set(skua_private_libs PkgConfig::SKUA_LIBURING Threads::Threads)
 set(skua_pc_libs_private "-luring -lstdc++ -lm -ldl -pthread")
-set(skua_uses_jemalloc OFF)
+# What a program links beside libskua, as one argument that --as-needed and a sorting of options leave whole:
+# libskua.so itself needs no libjemalloc, for then nothing could load it at run time (ADR 0016).
+set(skua_allocator "")
 
 if(SKUA_JEMALLOC AND SKUA_SANITIZE)
     message(STATUS "skua: built with sanitizers, hence without jemalloc")
@@ -24,9 +26,12 @@ elseif(SKUA_JEMALLOC)
             "install libjemalloc-dev, and unset SKUA_JEMALLOC_LIBRARY), or -DSKUA_JEMALLOC=OFF, "
             "or no link-time optimisation.")
     endif()
-    add_library(skua_jemalloc INTERFACE)
-    target_include_directories(skua_jemalloc SYSTEM INTERFACE ${SKUA_JEMALLOC_PC_INCLUDE_DIRS})
-    list(APPEND skua_private_libs ${SKUA_JEMALLOC_LIBRARY})
-    string(PREPEND skua_pc_libs_private "-ljemalloc ")
-    set(skua_uses_jemalloc ON)
+    # By its name where the linker looks anyway, so that a static program gets the static one.
+    get_filename_component(skua_jemalloc_dir ${SKUA_JEMALLOC_LIBRARY} DIRECTORY)
+    set(skua_jemalloc ${SKUA_JEMALLOC_LIBRARY})
+    if(skua_jemalloc_dir IN_LIST CMAKE_C_IMPLICIT_LINK_DIRECTORIES
+       AND SKUA_JEMALLOC_LIBRARY MATCHES "/libjemalloc\\.so$")
+        set(skua_jemalloc -ljemalloc)
+    endif()
+    set(skua_allocator "-Wl,--push-state,--no-as-needed,${skua_jemalloc},--pop-state")
 endif()

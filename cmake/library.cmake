@@ -12,7 +12,7 @@ foreach(lib skua_static skua_shared)
     target_include_directories(${lib} INTERFACE
         $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
         $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-    target_link_libraries(${lib} PRIVATE ${skua_private_libs})
+    target_link_libraries(${lib} PRIVATE ${skua_private_libs} INTERFACE ${skua_allocator})
     if(SKUA_SANITIZE)
         target_link_options(${lib} PUBLIC -fsanitize=${SKUA_SANITIZE})
     endif()
@@ -22,6 +22,8 @@ set_target_properties(skua_shared PROPERTIES
     VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR} EXPORT_NAME skua)
 # Calls between our own public functions need no way through the PLT.
 target_link_options(skua_shared PRIVATE -Wl,-Bsymbolic-functions)
+# It has threads, and destructors that its threads run at their end: dlclose must not take its code away.
+target_link_options(skua_shared PRIVATE -Wl,-z,nodelete)
 if(NOT SKUA_SANITIZE)
     target_link_options(skua_shared PRIVATE -Wl,--no-undefined)
 endif()

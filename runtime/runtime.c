@@ -132,8 +132,10 @@ static int load_settings(const skua_config *cfg)
     int rc = sk_env_load(&sk_runtime.settings, cfg);
     if (rc < 0)
         return rc;
-    if (sk_runtime.settings.show != 0)
+    if (sk_runtime.settings.show != 0) {
         sk_env_show(&sk_runtime.settings, STDERR_FILENO);
+        sk_mem_show(STDERR_FILENO);
+    }
     return sk_driver_probe(&sk_runtime.settings);
 }
 

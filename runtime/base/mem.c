@@ -1,16 +1,15 @@
 #include "runtime/base/mem.h"
 
+#include <dlfcn.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#ifdef SK_JEMALLOC
-#include <jemalloc/jemalloc.h>
-#endif
-
 #include "runtime/base/atomic.h"
+#include "runtime/base/log.h"
 #include "runtime/base/sys.h"
 
 enum { PAGE_BYTES = 4096 };
@@ -58,58 +57,22 @@ void sk_mem_unmap(void *p, size_t bytes)
         sk_sys.munmap(p, round_up(bytes, PAGE_BYTES));
 }
 
-#ifdef SK_JEMALLOC
-
-/* By jemalloc's own names: in a program that links a shared skua the plain ones are the C
- * library's. */
-static void *allocate(size_t bytes, int flags)
-{
-    return must_fail() ? NULL : mallocx(bytes != 0 ? bytes : 1, flags);
-}
+/* malloc alone, never mallocx: a program that links libjemalloc has it behind malloc, and libskua.so must
+ * not need a library that cannot be loaded at run time (ADR 0016). */
 
 void *sk_mem_alloc(size_t bytes)
 {
-    return allocate(bytes, 0);
+    return must_fail() ? NULL : malloc(bytes != 0 ? bytes : 1);
 }
 
 void *sk_mem_zalloc(size_t bytes)
 {
-    return allocate(bytes, MALLOCX_ZERO);
+    return must_fail() ? NULL : calloc(1, bytes != 0 ? bytes : 1);
 }
 
 void *sk_mem_zalloc_aligned(size_t alignment, size_t bytes)
 {
-    return allocate(bytes, MALLOCX_ZERO | MALLOCX_ALIGN(alignment));
-}
-
-void *sk_mem_realloc(void *p, size_t bytes)
-{
-    if (p == NULL)
-        return allocate(bytes, 0);
-    return must_fail() ? NULL : rallocx(p, bytes, 0);
-}
-
-void sk_mem_free(void *p)
-{
-    if (p != NULL)
-        dallocx(p, 0);
-}
-
-#else
-
-void *sk_mem_alloc(size_t bytes)
-{
-    return must_fail() ? NULL : malloc(bytes);
-}
-
-void *sk_mem_zalloc(size_t bytes)
-{
-    return must_fail() ? NULL : calloc(1, bytes);
-}
-
-void *sk_mem_zalloc_aligned(size_t alignment, size_t bytes)
-{
-    size_t rounded = (bytes + alignment - 1) & ~(alignment - 1);
+    size_t rounded = round_up(bytes != 0 ? bytes : 1, alignment);
     void *p = must_fail() ? NULL : aligned_alloc(alignment, rounded);
     if (p != NULL)
         memset(p, 0, rounded);
@@ -118,7 +81,7 @@ void *sk_mem_zalloc_aligned(size_t alignment, size_t bytes)
 
 void *sk_mem_realloc(void *p, size_t bytes)
 {
-    return must_fail() ? NULL : realloc(p, bytes);
+    return must_fail() ? NULL : realloc(p, bytes != 0 ? bytes : 1);
 }
 
 void sk_mem_free(void *p)
@@ -126,4 +89,23 @@ void sk_mem_free(void *p)
     free(p);
 }
 
-#endif
+/* jemalloc's own, which is there where the program links it. */
+extern int mallctl(const char *name, void *old, size_t *old_bytes, void *new, size_t new_bytes)
+    __attribute__((weak));
+
+/* A static program has no file that malloc comes from. */
+void sk_mem_show(int fd)
+{
+    char line[320];
+    Dl_info from;
+    bool found = dladdr((void *)(uintptr_t)malloc, &from) != 0 && from.dli_fname != NULL;
+    const char *slash = found ? strrchr(from.dli_fname, '/') : NULL;
+    int n;
+    if (found)
+        n = snprintf(line, sizeof(line), "skua: malloc is that of %.256s\n",
+                     slash != NULL ? slash + 1 : from.dli_fname);
+    else
+        n = snprintf(line, sizeof(line), "skua: malloc is %s\n",
+                     mallctl != NULL ? "jemalloc's" : "the program's own");
+    sk_log_write(fd, line, (size_t)n);
+}

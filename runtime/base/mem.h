@@ -1,6 +1,6 @@
-/* runtime/base/mem.h - the seam to the allocator: jemalloc where it is linked, else the C
- * library's. Everything skua allocates on the heap goes through here, so that tests can make it
- * fail. */
+/* runtime/base/mem.h - the seam to the allocator: the program's malloc, which is jemalloc's in a
+ * program that links it (ADR 0016). Everything skua allocates on the heap goes through here, so that
+ * tests can make it fail. */
 #ifndef SK_RUNTIME_BASE_MEM_H
 #define SK_RUNTIME_BASE_MEM_H
 
@@ -20,6 +20,9 @@ void sk_mem_free(void *p);
 void *sk_mem_map(size_t alignment, size_t bytes);
 /* bytes as they were given to sk_mem_map; p may be NULL. */
 void sk_mem_unmap(void *p, size_t bytes);
+
+/* Prints on fd where malloc comes from: "skua: malloc is that of libjemalloc.so.2". */
+void sk_mem_show(int fd);
 
 /* For tests: the n-th allocation from now fails (1: the next one), 0 none. */
 void sk_mem_fail_after(long n);
