@@ -1,5 +1,5 @@
 /* runtime/inject.h - a run queue that anybody may push to: the global one, and one per worker for
- * tasks that may run nowhere else. An intrusive list under a spin lock, without a bound: spawn
+ * tasks that may run nowhere else. An intrusive list under a lock, without a bound: spawn
  * never waits, and the records are there anyway.
  * Order: the lock; x_count is a hint that is read without it. */
 #ifndef SK_RUNTIME_INJECT_H

@@ -1,4 +1,4 @@
-/* runtime/timer.h - timers: a heap per worker under a spin lock.
+/* runtime/timer.h - timers: a heap per worker under a lock.
  * Owns:    struct sk_timer_heap, and a timer's slot and heap fields while it is armed.
  * Threads: the owner fires; any thread arms and stops.
  * I1: heap[i].when >= heap[parent(i)].when; heap[i].timer->slot == i + 1; a timer that is not armed

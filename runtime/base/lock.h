@@ -1,7 +1,17 @@
-/* runtime/base/lock.h - a spin lock of four bytes for sections of a few instructions.
- * A holder never suspends and makes no system call. A waiter that spins for long gives its time
- * slice away: with more threads than cores the holder may be the one that does not run. All-zero is
- * unlocked.
+/* runtime/base/lock.h - a lock of four bytes for sections of a few instructions, and the turn that
+ * every wait for another thread's next step takes.
+ * Threads: any. All-zero is unlocked.
+ *
+ * A holder never suspends and makes no system call that may wait. But the kernel may preempt it, for
+ * as long as it likes: a thread of a real-time class that spins for a lock of a thread of an ordinary
+ * class on the same core keeps the holder from running, and sched_yield gives way only to its own
+ * class. So a waiter pauses, then yields, then sleeps, for 20 to 160 us at a time: while it sleeps
+ * the holder runs. The waiter wakes by the clock, not by the holder (docs/adr/0019). An unlock
+ * therefore stays one store, which is the holder's last access to the lock's memory: the next holder
+ * may free it.
+ *
+ * Whatever waits for another thread in a loop takes sk_lock_relax for its turns, and counts them;
+ * ci/floors refuses any other way to wait in a loop.
  * Order: LK1 store-release in unlock -> LK2 acquire in lock: what the last holder wrote is
  * visible. */
 #ifndef SK_RUNTIME_BASE_LOCK_H
@@ -18,11 +28,12 @@ struct sk_lock {
     _Atomic(uint32_t) x_held;
 };
 
-/* One turn of a wait that is over in a moment: pauses the core, after the first hundred gives the
- * time slice away. */
-void sk_lock_relax(unsigned spins);
+/* Any thread. One turn of a wait for a step of another thread that is due in a moment. tries: how many
+ * turns this wait has taken. The first hundred pause the core, the next few yield the thread, all others
+ * put the thread to sleep, for 20 us at first and for 160 us at most. */
+void sk_lock_relax(unsigned tries);
 
-/* Spins a while, then yields the thread, until the lock is had. */
+/* Any thread. Waits by sk_lock_relax until it has the lock. */
 void sk_lock_slow(struct sk_lock *lock);
 
 /* Any thread. */
