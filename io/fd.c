@@ -100,7 +100,8 @@ void sk_fd_leave(struct sk_op *op)
 }
 
 /* Claims operations of the entry, all or those that entered during a close(2), and chains what it
- * won by the nodes that will carry the mail. What it did not win is ending by itself. */
+ * won by the nodes that will carry the mail. What it did not win is ending by itself; so is one of
+ * op_file.c whose waiter has not slept: it finds its wait over, and may leave once the lock is free. */
 static struct sk_mail *claim_ops_locked(struct sk_fd *entry, bool only_in_window)
 {
     struct sk_mail *chain = NULL;
@@ -108,9 +109,12 @@ static struct sk_mail *claim_ops_locked(struct sk_fd *entry, bool only_in_window
         struct sk_op *op = op_of(node);
         if (only_in_window && !op->in_window)
             continue;
-        if (sk_wait_claim(op->wait.task, op->wait.ticket, SK_WAIT_CLOSED) == SK_WAIT_LOST)
+        enum sk_wait_claim claim = sk_wait_claim(op->wait.task, op->wait.ticket, SK_WAIT_CLOSED);
+        if (claim == SK_WAIT_LOST)
             continue;
         op->is_moved = only_in_window;
+        if (op->in_pool && claim == SK_WAIT_WON_EARLY)
+            continue;
         op->cancel.next = chain;
         chain = &op->cancel;
     }
@@ -123,7 +127,11 @@ static void cancel_ops(struct sk_mail *chain)
     while (chain != NULL) {
         struct sk_op *op = sk_container_of(chain, struct sk_op, cancel);
         chain = chain->next;
-        sk_driver_cancel(op->wait.task); /* op may be gone now */
+        if (op->in_pool)
+            sk_wait_finish(op->wait.task, SK_WAIT_WON);
+        else
+            sk_driver_cancel(op->wait.task);
+        /* op may be gone now */
     }
 }
 

@@ -1,6 +1,6 @@
 /* io/fd.h - what is known of each descriptor number: the operations in flight on it, and how often
  * it was closed.
- * Owns:    struct sk_fd, all fields, under its lock.
+ * Owns:    struct sk_fd, all fields, under its lock; but `turns` is runtime/block.c's.
  * Threads: any thread.
  *
  * Entries are in chunks that are allocated when first needed, never move, and stay until the
@@ -19,6 +19,7 @@
 #ifndef SK_IO_FD_H
 #define SK_IO_FD_H
 
+#include <assert.h>
 #include <stdalign.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,6 +27,7 @@
 #include "io/op.h"
 #include "runtime/base/atomic.h"
 #include "runtime/base/lock.h"
+#include "runtime/block.h"
 
 struct sk_fd {
     alignas(SK_CACHELINE) struct sk_lock lock; /* by sk_solo_lock */
@@ -34,12 +36,15 @@ struct sk_fd {
     struct sk_wait *closer; /* who waits for the list to become empty */
     uint32_t windows;       /* calls of close(2) that run */
     bool closing;
-    _Atomic(bool) x_socket; /* skua made it and it is a stream socket; a hint */
+    _Atomic(bool) x_socket;      /* skua made it and it is a stream socket; a hint */
+    struct sk_block_turns turns; /* of operations that move the file's position: one at a time */
 };
 
 enum { SK_FD_CHUNK_SHIFT = 12, SK_FD_CHUNK = 1 << SK_FD_CHUNK_SHIFT };
 /* The kernel's own bound of a descriptor number (sysctl fs.nr_open) is below 2^30. */
 enum { SK_FD_CHUNKS = 1 << (30 - SK_FD_CHUNK_SHIFT) };
+
+static_assert(sizeof(struct sk_fd) == SK_CACHELINE, "one line of the cache each");
 
 extern _Atomic(struct sk_fd *) sk_fd_chunks[SK_FD_CHUNKS];
 

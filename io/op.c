@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include <skua/runtime.h>
 
@@ -15,9 +14,6 @@
 #include "runtime/driver.h"
 #include "runtime/runtime.h"
 #include "runtime/sched.h"
-
-/* Results of one try that are no results of the call. No errno is below -4095. */
-enum { TRY_AGAIN = -5000, TRY_WHEN_READY = -5001 };
 
 /* What a kind waits for when the kernel says -EAGAIN because the descriptor is O_NONBLOCK; 0: it is
  * not repeated. */
@@ -210,21 +206,13 @@ void sk_driver_cancel(struct skua_task *t)
 
 void sk_op_reset(struct sk_op *op, struct sk_driver *d)
 {
-    op->at_once = op->is_file = op->is_refused = false;
+    op->at_once = op->is_file = op->is_refused = op->in_pool = false;
     op->done = op->mailed = op->cancel_sent = op->armed = op->queued = false;
     op->owed = 0;
     op->seen = 0;
     op->driver = d;
     op->arm.is_cancel = false;
     op->cancel.is_cancel = true;
-}
-
-/* Regular files and block devices answer without a peer: they count as ready. Only on the way of
- * those that may not wait. */
-static __attribute__((noinline)) bool is_file(int fd)
-{
-    struct stat st;
-    return fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode));
 }
 
 /* The wait could not begin for `reason`: what can be done at once is done. Reasons that are no
@@ -234,7 +222,7 @@ static int begin_at_once(struct sk_op *op, int reason)
     if (reason != -EAGAIN && reason != -ECANCELED && reason != -ETIMEDOUT)
         return reason;
     op->at_once = true;
-    op->is_file = is_file(op->fd);
+    op->is_file = sk_op_is_file(op->fd);
     return sk_wait_begin(&op->wait, SKUA_NEVER, SK_WAIT_OP | SK_WAIT_NOCANCEL);
 }
 
@@ -247,12 +235,14 @@ static int outcome(const struct sk_op *op, int waited, int reason)
     if (op->res != -ECANCELED && op->res != -EINTR && op->res != -EAGAIN)
         return op->res;
     if (op->is_moved)
-        return TRY_AGAIN;
+        return SK_OP_TRY_AGAIN;
     if (waited < 0)
         return waited;
     if (reason < 0)
         return reason;
-    return op->res == -EAGAIN ? TRY_WHEN_READY : op->res == -EINTR ? TRY_AGAIN : op->res;
+    return op->res == -EAGAIN  ? SK_OP_TRY_WHEN_READY
+           : op->res == -EINTR ? SK_OP_TRY_AGAIN
+                               : op->res;
 }
 
 static int try_on_worker(struct sk_op *op, struct skua_task *task, skua_time dl)
@@ -330,6 +320,8 @@ static int try_in_thread(struct sk_op *op, skua_time dl)
 
 static int try(struct sk_op *op, skua_time dl)
 {
+    if (sk_unlikely(op->at_position) && sk_op_moves_file(op))
+        return sk_op_try_file(op, dl);
     struct skua_task *task = sk_current_task();
     return sk_likely(task != NULL) ? try_on_worker(op, task, dl) : try_in_thread(op, dl);
 }
@@ -363,9 +355,9 @@ ssize_t sk_op_run(struct sk_op *op, skua_time dl)
 {
     for (;;) {
         int rc = try(op, dl);
-        if (sk_likely(rc > TRY_AGAIN))
+        if (sk_likely(rc > SK_OP_TRY_AGAIN))
             return sk_unlikely(op->tried) ? second_result(op, rc) : rc;
-        if (rc == TRY_AGAIN) {
+        if (rc == SK_OP_TRY_AGAIN) {
             op->tried = true;
             continue;
         }

@@ -43,6 +43,12 @@
  * A call that may not wait (SKUA_NOW, cancelled, past its deadline) arms the operation and its
  * cancel request together: the kernel tries it, and what cannot be done at once is cancelled in the
  * same system call. Regular files count as ready: they are armed without the cancel.
+ *
+ * What moves a file's own position is not for a ring, which reads the position and writes it back
+ * without the kernel's lock: two such operations at once read the same bytes, or write to the same
+ * place. op_file.c has read(2) or write(2) called instead, by a thread that may wait (`in_pool`). Such
+ * an operation is in its descriptor's list and is never armed; its wait is a usual one, without
+ * SK_WAIT_OP.
  * Order: OP4 seq_cst push of the mail -> OP5 acquire exchange by the owner: what was written to the
  *        operation before. What the owner wrote reaches the waiter through the claim or sk_ready
  *        (runtime/wait.h). */
@@ -98,9 +104,11 @@ struct sk_op {
     bool stays;      /* a poll that stays armed until an event comes that was asked for */
 
     /* Set by the waiter before the operation is armed or mailed. */
-    bool at_once;    /* it may not wait: to be cancelled as soon as it was tried */
-    bool is_file;    /* of a regular file or block device: at_once waits for it all the same */
-    bool is_refused; /* may not be armed: `res` says why; a plain thread's only */
+    bool at_once;     /* it may not wait: to be cancelled as soon as it was tried */
+    bool is_file;     /* of a regular file or block device: at_once waits for it all the same */
+    bool is_refused;  /* may not be armed: `res` says why; a plain thread's only */
+    bool in_pool;     /* no ring's: op_file.c */
+    bool at_position; /* reads or writes at the file's own position, if fd has one */
 
     /* Owner only, from the moment it is armed or mailed until the waiter is readied. */
     bool armed;       /* a request was made for it, or it was ended without one */
@@ -130,7 +138,10 @@ struct sk_op {
     struct sk_mail cancel;    /* "cancel it", from who won the claim */
 };
 
-/* off: -1 for the file's own position; what else it and flags mean depends on the kind. */
+/* The offset that means the file's own position. */
+#define SK_OP_POSITION UINT64_MAX
+
+/* off: SK_OP_POSITION, or where to read or write; what else it and flags mean depends on the kind. */
 static inline void sk_op_init(struct sk_op *op, enum sk_op_kind kind, int fd, const void *addr,
                               size_t len, uint64_t off, uint32_t flags)
 {
@@ -145,6 +156,7 @@ static inline void sk_op_init(struct sk_op *op, enum sk_op_kind kind, int fd, co
     op->is_bound = false;
     op->tried = false;
     op->ended = NULL;
+    op->at_position = kind <= SK_OP_WRITEV && off == SK_OP_POSITION;
 }
 
 /* Coroutine or plain thread. Carries the operation out and waits for it until dl: what the kernel
@@ -161,6 +173,17 @@ int sk_op_poll(struct sk_op *op, skua_time dl);
  * unasked with poll(2), and only what is so: ordinary data also wakes who waits for POLLRDBAND or
  * POLLPRI, and room who waits for POLLWRBAND, and the kernel hands that on unseen. */
 int sk_op_events(const struct sk_op *op, int revents);
+
+/* Results of one try that are no results of the call. No errno is below -4095. */
+enum { SK_OP_TRY_AGAIN = -5000, SK_OP_TRY_WHEN_READY = -5001 };
+
+/* op_file.c. Whether fd is a regular file or a block device now: it has a position, and answers without
+ * a peer. Waits for nothing. */
+bool sk_op_is_file(int fd);
+/* Whether it is one that op, which is at_position, would move the position of. */
+bool sk_op_moves_file(const struct sk_op *op);
+/* Coroutine or plain thread. One try of such an operation. */
+int sk_op_try_file(struct sk_op *op, skua_time dl);
 
 /* In two steps, for who does not park on it (io/poll.c). */
 void sk_op_reset(struct sk_op *op, struct sk_driver *d);

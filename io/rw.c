@@ -2,7 +2,7 @@
 #include <skua/io.h>
 
 #include <errno.h>
-#include <unistd.h>
+#include <sys/uio.h>
 
 #include "io/fd.h"
 #include "io/op.h"
@@ -11,9 +11,6 @@
 /* What one call transfers at most, as in the kernel's read(2) and write(2): INT_MAX, down to a
  * page. */
 enum { TRANSFER_MAX = 0x7ffff000 };
-
-/* The offset that means the file's own position. */
-#define OWN_POSITION UINT64_MAX
 
 static size_t clamp(size_t n)
 {
@@ -40,7 +37,7 @@ static ssize_t run_stream(enum sk_op_kind plain, enum sk_op_kind socket, int fd,
             return rc;
         sk_fd_set_socket(fd, false);
     }
-    return run(plain, fd, buf, clamp(n), OWN_POSITION, dl);
+    return run(plain, fd, buf, clamp(n), SK_OP_POSITION, dl);
 }
 
 ssize_t skua_read(int fd, void *buf, size_t n, skua_time dl)
@@ -53,11 +50,13 @@ ssize_t skua_write(int fd, const void *buf, size_t n, skua_time dl)
     return run_stream(SK_OP_WRITE, SK_OP_SEND, fd, buf, n, dl);
 }
 
-/* On what cannot seek io_uring ignores the offset, where pread(2) says -ESPIPE. Apart, because it
- * reads errno, whose address must not live across a suspension. */
-static __attribute__((noinline)) int check_seekable(int fd)
+/* On what cannot seek io_uring ignores the offset, where pread(2) and pwrite(2) say -ESPIPE: they are
+ * asked for nothing, which takes no lock (lseek(2) waits for another thread's read(2) of the file).
+ * Apart, because it reads errno, whose address must not live across a suspension. */
+static __attribute__((noinline)) int check_seekable(enum sk_op_kind kind, int fd)
 {
-    return lseek(fd, 0, SEEK_CUR) < 0 ? -errno : 0;
+    ssize_t rc = kind == SK_OP_READ ? preadv(fd, NULL, 0, 0) : pwritev(fd, NULL, 0, 0);
+    return rc < 0 ? -errno : 0;
 }
 
 /* An offset of -1 would mean the file's own position. */
@@ -66,7 +65,7 @@ static ssize_t run_at(enum sk_op_kind kind, int fd, const void *buf, size_t n, o
 {
     int rc = off < 0 ? -EINVAL : sk_clock_check_deadline(dl);
     if (rc == 0)
-        rc = check_seekable(fd);
+        rc = check_seekable(kind, fd);
     if (rc < 0)
         return rc;
     struct sk_op op;
@@ -87,12 +86,12 @@ ssize_t skua_pwrite(int fd, const void *buf, size_t n, off_t off, skua_time dl)
 
 ssize_t skua_readv(int fd, const struct iovec *v, int n, skua_time dl)
 {
-    return n < 0 ? -EINVAL : run(SK_OP_READV, fd, v, (size_t)n, OWN_POSITION, dl);
+    return n < 0 ? -EINVAL : run(SK_OP_READV, fd, v, (size_t)n, SK_OP_POSITION, dl);
 }
 
 ssize_t skua_writev(int fd, const struct iovec *v, int n, skua_time dl)
 {
-    return n < 0 ? -EINVAL : run(SK_OP_WRITEV, fd, v, (size_t)n, OWN_POSITION, dl);
+    return n < 0 ? -EINVAL : run(SK_OP_WRITEV, fd, v, (size_t)n, SK_OP_POSITION, dl);
 }
 
 int skua_read_full(int fd, void *buf, size_t n, size_t *done, skua_time dl)

@@ -1,12 +1,19 @@
-/* runtime/block.c - skua_block: a bounded pool of threads for calls that block.
- * A job lies on the stack of the coroutine that calls, and stands in one queue, first in, first out,
- * until a thread takes it. A thread is woken, or started, up to SKUA_BLOCK_THREADS, where a job waits;
+/* runtime/block.c - bounded pools of threads for calls that block: those of skua_block, and the
+ * runtime's own on files and closings, each with a pool of its own. (A function of skua_block may wait
+ * for a coroutine that writes a file, and a close that lingers must not keep files waiting.)
+ * A job lies on the stack of the coroutine that calls, and stands in its pool's queue, first in, first
+ * out, until a thread takes it. A thread is woken, or started, up to SKUA_BLOCK_THREADS, where a job waits;
  * one at a time is on its way to the queue, and sends for the next one if there is more: so the
  * caller's worker pays for one of them, and a burst of short calls wakes few. Idle ones are called
  * newest first, so that the others get old and leave.
  *
+ * Jobs with the same sk_block_turns run one after the other, in the order in which they came: one of
+ * them at most is in the pool's queue or runs (`busy`), the others stand in `waiting`. The thread that
+ * ends one, or the caller that withdraws it, puts the next one behind all that is in the queue. So a
+ * file that hangs holds one thread of its pool, however many wait for it.
+ *
  * The states of a job, all changed under the pool's lock, and who may touch it then:
- *   QUEUED   in the queue: who holds the lock
+ *   QUEUED   in the queue, or in its turns' `waiting`: who holds the lock
  *   RUNNING  out of it: its thread reads fn and arg; task and ticket: who holds the lock
  *   DONE     the caller alone
  *   take_locked      QUEUED -> RUNNING   a thread of the pool, which does not call fn if the wait is over
@@ -18,7 +25,8 @@
  *
  * I1: while a job is QUEUED, a thread is on its way to the queue (`arriving`), or all that are to be
  *     had are busy; and each looks at the queue before it rests or leaves. So no job is forgotten.
- * I2: x_threads <= SKUA_BLOCK_THREADS; it counts those that are being started too.
+ * I2: in each pool x_threads <= SKUA_BLOCK_THREADS; it counts those that are being started too.
+ * I4: `waiting` of a sk_block_turns is empty unless it is `busy`.
  * I3: a thread that was called is out of `idle`: no job is given to one that leaves.
  * Order: BK1 release of the lock after DONE -> BK2 acquire of the lock by withdraw and outlast, or
  *        WT1 -> WT2 (runtime/wait.h): the result is visible. The thread's last access to the job is
@@ -57,10 +65,13 @@
 enum job_state { QUEUED, RUNNING, DONE };
 
 struct job {
-    struct sk_list link; /* in pool.queue while QUEUED */
+    struct sk_list link; /* in pool->queue or turns->waiting while QUEUED */
     int (*fn)(void *);
     void *arg;
-    struct skua_task *task; /* whom to wake */
+    struct sk_block_turns *turns; /* NULL: it needs not wait for its turn */
+    bool waits_turn;              /* it is in turns->waiting */
+    bool called;                  /* fn was called: by its thread */
+    struct skua_task *task;       /* whom to wake */
     uint64_t ticket;
     skua_time deadline; /* fn is not called after it */
     int result;         /* of fn, or why it was not called */
@@ -70,12 +81,13 @@ struct job {
 
 /* One of the pool, on its own stack. */
 struct thread {
-    struct sk_list link;        /* in pool.idle until it is called */
+    struct pool *pool;
+    struct sk_list link;        /* in pool->idle until it is called */
     bool arrives;               /* it was called or started, and has not seen the queue */
     _Atomic(uint32_t) x_called; /* futex; written under the lock */
 };
 
-static struct {
+static struct pool {
     struct sk_lock lock;
     bool quit;
     bool arriving;               /* a thread has `arrives` set, or is being started */
@@ -85,7 +97,16 @@ static struct {
     struct sk_list idle;         /* of threads, newest first */
     _Atomic(uint32_t) x_threads; /* futex; written under the lock */
     pthread_t left;              /* the last one that left; it joins the one before */
-} pool;
+} pools[SK_BLOCK_POOLS];
+
+/* What a pool is for, in messages; and the names of its threads. */
+static const struct {
+    const char *what, *thread;
+} words[SK_BLOCK_POOLS] = {
+    [SK_BLOCK_CALLS] = {"skua_block", "block"},
+    [SK_BLOCK_FILES] = {"reading and writing files", "file"},
+    [SK_BLOCK_CLOSES] = {"closing descriptors", "close"},
+};
 
 static struct sk_log_limit complaints;
 
@@ -105,9 +126,9 @@ bool sk_block_is_inside(void)
 
 /* ---- the queue; all under the lock ---- */
 
-static struct job *take_locked(void)
+static struct job *take_locked(struct pool *pool)
 {
-    struct sk_list *node = sk_list_pop_front(&pool.queue);
+    struct sk_list *node = sk_list_pop_front(&pool->queue);
     if (node == NULL)
         return NULL;
     struct job *job = sk_container_of(node, struct job, link);
@@ -123,27 +144,41 @@ struct waiting {
     uint64_t ticket;
 };
 
-static struct waiting finish_locked(struct job *job, int result)
+/* I4. The job is over, or withdrawn: the next of its turns stands behind all others. */
+static void pass_turn_locked(struct pool *pool, struct sk_block_turns *turns)
+{
+    struct sk_list *node = sk_list_pop_front(&turns->waiting);
+    sk_assert(turns->busy);
+    turns->busy = node != NULL;
+    if (node == NULL)
+        return;
+    sk_container_of(node, struct job, link)->waits_turn = false;
+    sk_list_push_back(&pool->queue, node);
+}
+
+static struct waiting finish_locked(struct pool *pool, struct job *job, int result)
 {
     struct waiting waiting = {job->task, job->ticket};
     sk_assert(job->state == RUNNING);
     job->result = result;
     job->state = DONE;
+    if (job->turns != NULL)
+        pass_turn_locked(pool, job->turns);
     return waiting;
 }
 
 /* When all is over it is as if it were called. */
-static void rest_locked(struct thread *me)
+static void rest_locked(struct pool *pool, struct thread *me)
 {
-    sk_store_relaxed(&me->x_called, pool.quit ? 1u : 0u);
-    if (!pool.quit)
-        sk_list_push_back(pool.idle.next, &me->link); /* before the first */
+    sk_store_relaxed(&me->x_called, pool->quit ? 1u : 0u);
+    if (!pool->quit)
+        sk_list_push_back(pool->idle.next, &me->link); /* before the first */
 }
 
 /* The word of the newest idle thread, to be woken after the lock; NULL: none is idle. */
-static _Atomic(uint32_t) *call_locked(void)
+static _Atomic(uint32_t) *call_locked(struct pool *pool)
 {
-    struct sk_list *node = sk_list_pop_front(&pool.idle);
+    struct sk_list *node = sk_list_pop_front(&pool->idle);
     if (node == NULL)
         return NULL;
     struct thread *thread = sk_container_of(node, struct thread, link);
@@ -152,9 +187,9 @@ static _Atomic(uint32_t) *call_locked(void)
     return &thread->x_called;
 }
 
-static uint32_t count_locked(void)
+static uint32_t count_locked(const struct pool *pool)
 {
-    return sk_load_relaxed(&pool.x_threads);
+    return sk_load_relaxed(&pool->x_threads);
 }
 
 /* Who is to come to the queue, by what the caller does after the lock. */
@@ -163,44 +198,44 @@ struct summons {
     bool start;                /* starts it: it is counted */
 };
 
-static struct summons call_idle_locked(void)
+static struct summons call_idle_locked(struct pool *pool)
 {
     struct summons s = {NULL, false};
-    if (!pool.arriving && !sk_list_empty(&pool.queue))
-        s.called = call_locked();
-    pool.arriving |= s.called != NULL;
+    if (!pool->arriving && !sk_list_empty(&pool->queue))
+        s.called = call_locked(pool);
+    pool->arriving |= s.called != NULL;
     return s;
 }
 
-static struct summons summon_locked(void)
+static struct summons summon_locked(struct pool *pool)
 {
-    struct summons s = call_idle_locked();
-    if (pool.arriving || sk_list_empty(&pool.queue) ||
-        count_locked() == sk_runtime.settings.block_threads)
+    struct summons s = call_idle_locked(pool);
+    if (pool->arriving || sk_list_empty(&pool->queue) ||
+        count_locked(pool) == sk_runtime.settings.block_threads)
         return s;
-    sk_store_relaxed(&pool.x_threads, count_locked() + 1);
-    sk_assert(count_locked() <= sk_runtime.settings.block_threads); /* I2 */
-    s.start = pool.arriving = true;
+    sk_store_relaxed(&pool->x_threads, count_locked(pool) + 1);
+    sk_assert(count_locked(pool) <= sk_runtime.settings.block_threads); /* I2 */
+    s.start = pool->arriving = true;
     return s;
 }
 
-static void start_thread(void);
+static void start_thread(struct pool *pool);
 
-static void send(struct summons s)
+static void send(struct pool *pool, struct summons s)
 {
     if (s.called != NULL)
         sk_sys_futex_wake(s.called, 1);
     else if (s.start)
-        start_thread();
+        start_thread(pool);
 }
 
 /* ---- a thread of the pool ---- */
 
-static void name_thread(void)
+static void name_thread(struct pool *pool)
 {
     char name[16];
-    unsigned serial = sk_add_relaxed(&pool.x_serial, 1u);
-    snprintf(name, sizeof(name), "skua-block-%u", serial % 10000);
+    unsigned serial = sk_add_relaxed(&pool->x_serial, 1u);
+    snprintf(name, sizeof(name), "skua-%s-%u", words[pool - pools].thread, serial % 10000);
     pthread_setname_np(pthread_self(), name);
 }
 
@@ -235,6 +270,7 @@ static int run(struct job *job)
         return job->over;
     if (has_passed(job->deadline))
         return -ETIMEDOUT;
+    job->called = true;
     pthread_cleanup_push(panic_at_exit, job);
     result = job->fn(job->arg);
     pthread_cleanup_pop(0);
@@ -247,35 +283,36 @@ static int run(struct job *job)
  * idle. It is so before the caller of the last one is woken, who perhaps comes with another. */
 static struct job *turn(struct thread *me, struct job *done, int result)
 {
+    struct pool *pool = me->pool;
     struct waiting waiting = {NULL, 0};
-    sk_lock(&pool.lock);
+    sk_lock(&pool->lock);
     if (me->arrives)
-        me->arrives = pool.arriving = false;
+        me->arrives = pool->arriving = false;
     if (done != NULL)
-        waiting = finish_locked(done, result);
-    struct job *next = take_locked();
+        waiting = finish_locked(pool, done, result);
+    struct job *next = take_locked(pool);
     if (next == NULL)
-        rest_locked(me);
-    struct summons summons = summon_locked();
-    sk_unlock(&pool.lock); /* BK1 */
+        rest_locked(pool, me);
+    struct summons summons = summon_locked(pool);
+    sk_unlock(&pool->lock); /* BK1 */
     if (waiting.task != NULL)
         (void)sk_wait_wake(waiting.task, waiting.ticket, SK_WAIT_WOKEN);
-    send(summons);
+    send(pool, summons);
     return next;
 }
 
 /* Each joins the one that left before it, so that only the last is ever left to join. */
-static void unlock_and_leave(void)
+static void unlock_and_leave(struct pool *pool)
 {
-    uint32_t threads = count_locked() - 1;
-    bool any_left = pool.any_left;
-    pthread_t left = pool.left;
-    pool.any_left = true;
-    pool.left = pthread_self();
-    sk_store_release(&pool.x_threads, threads); /* BK3 */
-    sk_unlock(&pool.lock);
+    uint32_t threads = count_locked(pool) - 1;
+    bool any_left = pool->any_left;
+    pthread_t left = pool->left;
+    pool->any_left = true;
+    pool->left = pthread_self();
+    sk_store_release(&pool->x_threads, threads); /* BK3 */
+    sk_unlock(&pool->lock);
     if (threads == 0)
-        sk_sys_futex_wake(&pool.x_threads, 1);
+        sk_sys_futex_wake(&pool->x_threads, 1);
     if (any_left)
         pthread_join(left, NULL);
 }
@@ -291,11 +328,12 @@ static void sleep_until_called(struct thread *me)
 /* There was no job. False: the thread is out of the pool, and holds the lock. */
 static bool stay(struct thread *me)
 {
+    struct pool *pool = me->pool;
     sleep_until_called(me);
-    sk_lock(&pool.lock);
+    sk_lock(&pool->lock);
     bool called = sk_load_relaxed(&me->x_called) != 0;
-    if (called && !pool.quit) {
-        sk_unlock(&pool.lock);
+    if (called && !pool->quit) {
+        sk_unlock(&pool->lock);
         return true;
     }
     if (!called)
@@ -305,22 +343,22 @@ static bool stay(struct thread *me)
 
 static void *run_thread(void *arg)
 {
-    struct thread me = {.arrives = true};
-    struct job *job = arg; /* NULL */
+    struct thread me = {.pool = arg, .arrives = true};
+    struct job *job = NULL;
     int result = 0;
-    name_thread();
+    name_thread(me.pool);
     note_inside();
     do {
         while ((job = turn(&me, job, result)) != NULL)
             result = run(job);
     } while (stay(&me));
-    unlock_and_leave();
+    unlock_and_leave(me.pool);
     return NULL;
 }
 
 /* ---- starting threads ---- */
 
-static void complain(int rc, uint32_t threads)
+static void complain(const struct pool *pool, int rc, uint32_t threads)
 {
     struct rlimit most = {0, 0};
     char limit[24] = "unlimited";
@@ -329,110 +367,157 @@ static void complain(int rc, uint32_t threads)
     if (getrlimit(RLIMIT_NPROC, &most) == 0 && most.rlim_cur != RLIM_INFINITY)
         snprintf(limit, sizeof(limit), "%llu", (unsigned long long)most.rlim_cur);
     sk_log(threads == 0 ? SK_LOG_ERROR : SK_LOG_WARN,
-           "skua_block: cannot start thread %u of SKUA_BLOCK_THREADS=%u (%s): %s; raise "
+           "%s: cannot start thread %u of SKUA_BLOCK_THREADS=%u (%s): %s; raise "
            "RLIMIT_NPROC (%s; ulimit -u, LimitNPROC=), the cgroup's pids.max or its memory, or "
            "lower SKUA_BLOCK_THREADS",
-           threads + 1, sk_runtime.settings.block_threads, strerrorname_np(-rc),
-           threads == 0 ? "calls return -ENOMEM" : "calls wait for those that run", limit);
+           words[pool - pools].what, threads + 1, sk_runtime.settings.block_threads,
+           strerrorname_np(-rc),
+           threads > 0                      ? "calls wait for those that run"
+           : pool == &pools[SK_BLOCK_CALLS] ? "calls return -ENOMEM"
+                                            : "a worker does it, and waits",
+           limit);
 }
 
 /* There is no thread and none is to be had: nobody would ever take what is queued. */
-static void refuse_all(void)
+static void refuse_all(struct pool *pool)
 {
     struct job *job;
-    sk_lock(&pool.lock);
-    while (count_locked() == 0 && (job = take_locked()) != NULL) {
-        struct waiting waiting = finish_locked(job, -ENOMEM);
-        sk_unlock(&pool.lock); /* BK1 */
+    sk_lock(&pool->lock);
+    while (count_locked(pool) == 0 && (job = take_locked(pool)) != NULL) {
+        struct waiting waiting = finish_locked(pool, job, -ENOMEM);
+        sk_unlock(&pool->lock); /* BK1 */
         (void)sk_wait_wake(waiting.task, waiting.ticket, SK_WAIT_WOKEN);
-        sk_lock(&pool.lock);
+        sk_lock(&pool->lock);
     }
-    sk_unlock(&pool.lock);
+    sk_unlock(&pool->lock);
 }
 
 /* The caller has counted it. */
-static void start_thread(void)
+static void start_thread(struct pool *pool)
 {
     unsigned long thread;
-    int rc = sk_sys.thread_create(&thread, run_thread, NULL);
+    int rc = sk_sys.thread_create(&thread, run_thread, pool);
     if (sk_likely(rc == 0))
         return;
-    sk_lock(&pool.lock);
-    uint32_t left = count_locked() - 1;
-    sk_store_relaxed(&pool.x_threads, left);
-    pool.arriving = false;
-    struct summons another = call_idle_locked(); /* who has become idle meanwhile */
-    sk_unlock(&pool.lock);
-    complain(rc, left);
-    send(another);
+    sk_lock(&pool->lock);
+    uint32_t left = count_locked(pool) - 1;
+    sk_store_relaxed(&pool->x_threads, left);
+    pool->arriving = false;
+    struct summons another = call_idle_locked(pool); /* who has become idle meanwhile */
+    sk_unlock(&pool->lock);
+    complain(pool, rc, left);
+    send(pool, another);
     if (left == 0)
-        refuse_all();
+        refuse_all(pool);
 }
 
 /* ---- the caller ---- */
 
 /* All threads that may be are busy, or have a job to take when they arrive. */
-static bool must_queue_locked(void)
+static bool must_queue_locked(const struct pool *pool)
 {
-    return sk_list_empty(&pool.idle) && count_locked() == sk_runtime.settings.block_threads &&
-           !(pool.arriving && sk_list_empty(&pool.queue));
+    return sk_list_empty(&pool->idle) && count_locked(pool) == sk_runtime.settings.block_threads &&
+           !(pool->arriving && sk_list_empty(&pool->queue));
 }
 
-static void submit(struct sk_worker *w, struct job *job)
+/* True: another of its turns is under way, and sends for it. */
+static bool wait_turn_locked(struct job *job)
 {
-    sk_count(w->x_blocks);
-    sk_lock(&pool.lock);
-    if (must_queue_locked())
-        sk_count(w->x_block_waits);
-    sk_list_push_back(&pool.queue, &job->link);
-    struct summons summons = summon_locked();
-    sk_unlock(&pool.lock);
-    send(summons);
+    struct sk_block_turns *turns = job->turns;
+    if (turns == NULL)
+        return false;
+    if (turns->waiting.next == NULL)
+        sk_list_init(&turns->waiting); /* it was all zero */
+    job->waits_turn = turns->busy;
+    turns->busy = true;
+    if (job->waits_turn)
+        sk_list_push_back(&turns->waiting, &job->link);
+    return job->waits_turn;
+}
+
+static void submit(struct pool *pool, struct sk_worker *w, struct job *job)
+{
+    struct summons summons = {NULL, false};
+    bool counts = pool == &pools[SK_BLOCK_CALLS];
+    if (counts)
+        sk_count(w->x_blocks);
+    sk_lock(&pool->lock);
+    if (!wait_turn_locked(job)) {
+        if (counts && must_queue_locked(pool))
+            sk_count(w->x_block_waits);
+        sk_list_push_back(&pool->queue, &job->link);
+        summons = summon_locked(pool);
+    }
+    sk_unlock(&pool->lock);
+    send(pool, summons);
 }
 
 /* The wait has ended early. True: the job had not begun, and is the caller's again. */
-static bool withdraw(struct job *job)
+static bool withdraw(struct pool *pool, struct job *job)
 {
-    sk_lock(&pool.lock); /* BK2 */
+    struct summons summons = {NULL, false};
+    sk_lock(&pool->lock); /* BK2 */
     bool queued = job->state == QUEUED;
-    if (queued)
+    if (queued) {
         sk_list_remove(&job->link);
-    sk_unlock(&pool.lock);
+        if (job->turns != NULL && !job->waits_turn) {
+            pass_turn_locked(pool, job->turns);
+            summons = summon_locked(pool);
+        }
+    }
+    sk_unlock(&pool->lock);
+    send(pool, summons);
     return queued;
 }
 
 /* It has begun: nothing but its end ends this wait. */
-static int outlast(struct job *job)
+static void outlast(struct pool *pool, struct job *job)
 {
     struct sk_wait wait;
     SK_CHECK(sk_wait_begin(&wait, SKUA_NEVER, SK_WAIT_NOCANCEL) == 0);
-    sk_lock(&pool.lock); /* BK2 */
+    sk_lock(&pool->lock); /* BK2 */
     bool runs = job->state == RUNNING;
     job->task = wait.task;
     job->ticket = wait.ticket;
-    sk_unlock(&pool.lock);
+    sk_unlock(&pool->lock);
     if (runs)
         (void)sk_wait_park(&wait);
     else
         (void)sk_wait_abandon(&wait);
-    return job->result;
+}
+
+int sk_block_wait(struct sk_wait *wait, const struct sk_block_call *call, bool *called)
+{
+    struct pool *pool = &pools[call->pool];
+    struct job job = {.fn = call->fn,
+                      .arg = call->arg,
+                      .turns = call->turns,
+                      .task = wait->task,
+                      .ticket = wait->ticket,
+                      .deadline = wait->deadline};
+    submit(pool, sk_current_worker(), &job);
+    int rc = sk_wait_park(wait);
+    *called = false;
+    if (rc < 0) {
+        if (withdraw(pool, &job))
+            return rc;
+        outlast(pool, &job);
+    }
+    *called = job.called;
+    return job.result;
 }
 
 static int block_coroutine(int (*fn)(void *), void *arg, skua_time dl)
 {
+    struct sk_block_call call = {.pool = SK_BLOCK_CALLS, .fn = fn, .arg = arg};
     struct sk_wait wait;
+    bool called;
     int rc = sk_wait_begin(&wait, dl, 0);
     if (rc < 0)
         return rc;
     if (has_passed(wait.deadline) && sk_wait_abandon(&wait))
         return -ETIMEDOUT;
-    struct job job = {
-        .fn = fn, .arg = arg, .task = wait.task, .ticket = wait.ticket, .deadline = wait.deadline};
-    submit(sk_current_worker(), &job);
-    rc = sk_wait_park(&wait);
-    if (rc == 0)
-        return job.result;
-    return withdraw(&job) ? rc : outlast(&job);
+    return sk_block_wait(&wait, &call, &called);
 }
 
 /* A plain thread is one that may block: no other is needed, nor a runtime. */
@@ -457,32 +542,40 @@ int skua_block(int (*fn)(void *), void *arg, skua_time dl)
 
 void sk_block_start(void)
 {
-    memset(&pool, 0, sizeof(pool));
-    sk_list_init(&pool.queue);
-    sk_list_init(&pool.idle);
+    memset(pools, 0, sizeof(pools));
+    for (unsigned i = 0; i < SK_BLOCK_POOLS; i++) {
+        sk_list_init(&pools[i].queue);
+        sk_list_init(&pools[i].idle);
+    }
 }
 
-static bool call_one(void)
+static bool call_one(struct pool *pool)
 {
-    sk_lock(&pool.lock);
-    _Atomic(uint32_t) *called = call_locked();
-    sk_unlock(&pool.lock);
+    sk_lock(&pool->lock);
+    _Atomic(uint32_t) *called = call_locked(pool);
+    sk_unlock(&pool->lock);
     if (called != NULL)
         sk_sys_futex_wake(called, 1);
     return called != NULL;
 }
 
-void sk_block_stop(void)
+static void stop_pool(struct pool *pool)
 {
     uint32_t threads;
-    sk_lock(&pool.lock);
-    SK_CHECK(sk_list_empty(&pool.queue));
-    pool.quit = true;
-    sk_unlock(&pool.lock);
-    while (call_one())
+    sk_lock(&pool->lock);
+    SK_CHECK(sk_list_empty(&pool->queue));
+    pool->quit = true;
+    sk_unlock(&pool->lock);
+    while (call_one(pool))
         ;
-    while ((threads = sk_load_acquire(&pool.x_threads)) != 0) /* BK4 */
-        (void)sk_sys_futex_wait(&pool.x_threads, threads, SKUA_NEVER);
-    if (pool.any_left)
-        pthread_join(pool.left, NULL);
+    while ((threads = sk_load_acquire(&pool->x_threads)) != 0) /* BK4 */
+        (void)sk_sys_futex_wait(&pool->x_threads, threads, SKUA_NEVER);
+    if (pool->any_left)
+        pthread_join(pool->left, NULL);
+}
+
+void sk_block_stop(void)
+{
+    for (unsigned i = 0; i < SK_BLOCK_POOLS; i++)
+        stop_pool(&pools[i]);
 }

@@ -4,6 +4,11 @@
  * came before a deadline or a cancellation, they are what is returned. SIGPIPE is never raised.
  * Regular files and block devices always count as ready: a call on one waits for the disk, but for
  * no deadline and no cancellation. Who copies much asks skua_cancelled now and then.
+ * At a file's own position (all calls but skua_pread and skua_pwrite) the calls of any number of
+ * coroutines, threads and processes are as those of read(2) and write(2): each byte is read or written
+ * once, and no call comes between the parts of another. A thread of a pool makes them, one at a time
+ * for each descriptor; while a call waits for its turn, a deadline, a cancellation and skua_close end
+ * it. skua_pread and skua_pwrite are faster, and need no turn.
  * A function that must not wait (a timer's, a done callback) gets -EPERM, with SKUA_NOW too.
  * For the meaning of dl see <skua/time.h>. */
 #ifndef SKUA_IO_H
@@ -22,7 +27,7 @@ SKUA_EXTERN_C_BEGIN
  * dl        absolute CLOCK_MONOTONIC ns, SKUA_NOW or SKUA_NEVER.
  * returns   bytes read; 0 at end of file; -EAGAIN, -ETIMEDOUT, -ECANCELED (if data won the race,
  *           the data is returned instead); any other negative errno as the kernel gave it.
- * suspends  may.   from  coroutine or plain thread.   source  IORING_OP_READ. */
+ * suspends  may.   from  coroutine or plain thread.   source  IORING_OP_READ; of a file, read(2). */
 SKUA_API ssize_t skua_read(int fd, void *buf, size_t n, skua_time dl);
 
 /** Writes 1..n bytes from buf to fd.
@@ -30,7 +35,8 @@ SKUA_API ssize_t skua_read(int fd, void *buf, size_t n, skua_time dl);
  * dl        absolute CLOCK_MONOTONIC ns, SKUA_NOW or SKUA_NEVER.
  * returns   bytes written; -EAGAIN, -ETIMEDOUT, -ECANCELED (if bytes were taken, their number is
  *           returned instead); any other negative errno as the kernel gave it.
- * suspends  may.   from  coroutine or plain thread.   source  IORING_OP_WRITE. */
+ * suspends  may.   from  coroutine or plain thread.   source  IORING_OP_WRITE; to a file,
+ *           write(2). */
 SKUA_API ssize_t skua_write(int fd, const void *buf, size_t n, skua_time dl);
 
 /** As skua_read, at an offset; the file's position stays.
@@ -48,13 +54,15 @@ SKUA_API ssize_t skua_pwrite(int fd, const void *buf, size_t n, off_t off, skua_
 /** As skua_read, into several buffers, each filled before the next.
  * v, n      n buffers, 0..1024 (IOV_MAX); both the array and the buffers stay until this returns.
  * returns   as skua_read.
- * suspends  may.   from  coroutine or plain thread.   source  IORING_OP_READV. */
+ * suspends  may.   from  coroutine or plain thread.   source  IORING_OP_READV; of a file,
+ *           readv(2). */
 SKUA_API ssize_t skua_readv(int fd, const struct iovec *v, int n, skua_time dl);
 
 /** As skua_write, from several buffers in order.
  * v, n      n buffers, 0..1024 (IOV_MAX); both the array and the buffers stay until this returns.
  * returns   as skua_write.
- * suspends  may.   from  coroutine or plain thread.   source  IORING_OP_WRITEV. */
+ * suspends  may.   from  coroutine or plain thread.   source  IORING_OP_WRITEV; to a
+ *           file, writev(2). */
 SKUA_API ssize_t skua_writev(int fd, const struct iovec *v, int n, skua_time dl);
 
 /** Reads until buf is full.

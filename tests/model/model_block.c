@@ -1,6 +1,7 @@
 /* tests/model/model_block.c - skua_block: a job is begun or withdrawn, never both; no job is
  * forgotten by threads that rest, leave, or cannot be started. */
 #include <errno.h>
+#include <string.h>
 
 #include <skua/task.h>
 
@@ -8,11 +9,13 @@
 #include "runtime/base/sys.h"
 #include "runtime/block.h"
 #include "runtime/cancel.h"
+#include "runtime/wait.h"
 #include "tests/model/explore.h"
 #include "tests/model/world.h"
 
 static struct {
     void *(*fn)(void *); /* of a thread of the pool */
+    void *arg;
     _Atomic(int) x_started, x_taken;
     _Atomic(int) x_over;   /* callers that have come back */
     _Atomic(int) x_inside; /* functions that have begun */
@@ -27,10 +30,10 @@ static struct {
 static int create_thread(unsigned long *thread, void *(*fn)(void *), void *arg)
 {
     (void)thread;
-    model_assert(arg == NULL);
     if (++m.creations == m.refused)
         return -EAGAIN;
     m.fn = fn;
+    m.arg = arg;
     sk_add_acq_rel(&m.x_started, 1);
     return 0;
 }
@@ -48,7 +51,7 @@ static void pool_thread(void)
         int taken = sk_load_acquire(&m.x_taken);
         if (taken < sk_load_acquire(&m.x_started)) {
             if (sk_cas_acq_rel(&m.x_taken, &taken, taken + 1))
-                model_assert(m.fn(NULL) == NULL);
+                model_assert(m.fn(m.arg) == NULL);
         } else if (sk_load_acquire(&m.x_over) == m.callers) {
             return;
         } else {
@@ -198,6 +201,75 @@ static void setup_two_cancelled(void)
 MODEL(block_two_cancel, .state = &m, .state_bytes = sizeof(m), .setup = setup_two_cancelled,
       .threads = {caller_to_cancel, caller, pool_thread, canceller}, .preemptions = 1,
       .tso_preemptions = 1)
+
+/* ---- turns: of those that share them one runs at a time ---- */
+
+static struct sk_block_turns turns;
+static int running; /* plain: two at once are a data race */
+
+static int note_turn(void *arg)
+{
+    model_assert(running++ == 0);
+    int rc = note_call(arg);
+    running--;
+    return rc;
+}
+
+static int call_in_turn(skua_time dl)
+{
+    struct sk_block_call call = {SK_BLOCK_FILES, &turns, note_turn, &m.called[model_self()]};
+    struct sk_wait wait;
+    bool called = false;
+    int rc = sk_wait_begin(&wait, dl, 0);
+    if (rc == 0)
+        rc = sk_block_wait(&wait, &call, &called);
+    check_result(rc, 0);
+    model_assert(called == (rc == 41));
+    return rc;
+}
+
+static void caller_in_turn(void)
+{
+    model_assert(call_in_turn(SKUA_NEVER) == 41);
+    if (sk_add_acq_rel(&m.x_over, 1) == m.callers - 1)
+        sk_block_stop();
+}
+
+/* The one that is cancelled may be the one that the other stands behind. */
+static void caller_in_turn_to_cancel(void)
+{
+    (void)call_in_turn(SKUA_NEVER);
+    if (sk_add_acq_rel(&m.x_over, 1) == m.callers - 1)
+        sk_block_stop();
+}
+
+static void begin_turns(void)
+{
+    memset(&turns, 0, sizeof(turns));
+    running = 0;
+}
+
+static void setup_turns(void)
+{
+    setup_resting();
+    begin_turns();
+}
+
+static void setup_turns_cancelled(void)
+{
+    begin(2, 1);
+    world_set(2, WORLD_PLAIN);
+    world_set(3, WORLD_LOOP);
+    sk_runtime.settings.block_idle_ns = SKUA_NEVER - WORLD_NOW;
+    begin_turns();
+}
+
+MODEL(block_turns, .state = &m, .state_bytes = sizeof(m), .setup = setup_turns,
+      .threads = {caller_in_turn, caller_in_turn, pool_thread, pool_thread}, .preemptions = 1,
+      .tso_preemptions = 1)
+MODEL(block_turns_cancel, .state = &m, .state_bytes = sizeof(m), .setup = setup_turns_cancelled,
+      .threads = {caller_in_turn_to_cancel, caller_in_turn, pool_thread, canceller},
+      .preemptions = 1, .tso_preemptions = 1)
 
 /* ---- no thread can be started, or not at once ---- */
 
