@@ -265,6 +265,13 @@ static int start_all(const skua_config *cfg)
     return rc;
 }
 
+/* A limit of the system says EAGAIN for threads: to a caller of skua that would mean that it may not
+ * wait. */
+static int start_result(int rc)
+{
+    return rc == -EAGAIN ? -ENOMEM : rc;
+}
+
 int skua_start(const skua_config *cfg)
 {
     uint32_t none = SK_RUNTIME_NONE;
@@ -273,7 +280,7 @@ int skua_start(const skua_config *cfg)
     int rc = start_all(cfg);
     sk_store_seq_cst(&sk_runtime.x_state,
                      (uint32_t)(rc < 0 ? SK_RUNTIME_NONE : SK_RUNTIME_RUNNING));
-    return rc;
+    return start_result(rc);
 }
 
 /* ---- stop ---- */

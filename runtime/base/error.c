@@ -19,7 +19,9 @@ static const char *own_text(int err)
     case ETIMEDOUT:
         return "the deadline has passed";
     case EAGAIN:
-        return "it would have to wait";
+        return "it would have to wait, or none is left";
+    case ENOMEM:
+        return "no memory, or another resource that a limit bounds is used up";
     case EPIPE:
         return "closed: the channel, or the other end of the connection";
     case EDEADLK:

@@ -14,7 +14,8 @@
 SKT_TEST(error, own_codes)
 {
     static const int codes[] = { ECANCELED, ETIMEDOUT,  EAGAIN, EPIPE, EDEADLK,
-                                 ESHUTDOWN, EOWNERDEAD, EPERM,  EBUSY, EINVAL };
+                                 ESHUTDOWN, EOWNERDEAD, EPERM,  EBUSY, EINVAL,
+                                 ENOMEM };
     enum { N = sizeof(codes) / sizeof(codes[0]) };
     for (size_t i = 0; i < N; i++) {
         const char *text = skua_strerror(-codes[i]);

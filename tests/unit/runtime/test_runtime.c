@@ -227,13 +227,13 @@ static void start_without_threads(void *workers)
 {
     skua_config config = SKUA_CONFIG_INIT;
     config.workers = *(unsigned *)workers;
-    int rc = -EAGAIN;
+    int rc = -ENOMEM;
     real = sk_sys;
     sk_sys.thread_create = create_few;
     for (int n = 0; n < 20 && rc != 0; n++) {
         threads_left = n;
         rc = skua_start(&config);
-        if (rc != 0 && rc != -EAGAIN)
+        if (rc != 0 && rc != -ENOMEM)
             _exit(2);
     }
     if (rc != 0 || skua_call(give, RESULT(1), SKUA_NEVER) != 1 || skua_stop(SKUA_NEVER) != 0)
