@@ -18,6 +18,7 @@
 enum {
     TICK_NS = 1000000,
     AGED_TICKS = 2,   /* what stood still for so many ticks is stuck behind a busy coroutine */
+    INBOX_TICKS = 10, /* as AGED_TICKS, for an inbox under chaos: its worker may only lack a core */
     QUIET_TICKS = 16, /* quiet ones before it sleeps: arming costs a futex wake */
 };
 
@@ -36,6 +37,8 @@ struct seen_worker {
     struct seen woken, queue;
     const struct skua_task *slot;
     unsigned slot_ticks;
+    const struct skua_task *inbox_head;
+    unsigned inbox_ticks;
 };
 
 static struct {
@@ -76,25 +79,62 @@ static bool look_at_slot(struct sk_worker *w, struct seen_worker *seen, bool *ag
     return slot != NULL;
 }
 
-static bool look_at_inject(bool *aged)
+/* How many ticks the same task has stood at the head of q; *seen is the head at the last tick. */
+static unsigned look_at_head(struct sk_inject *q, const struct skua_task **seen, unsigned ticks)
 {
-    sk_lock(&sk_runtime.inject.lock);
-    const struct skua_task *head =
-        sk_inject_len(&sk_runtime.inject) != 0 ? sk_runtime.inject.head : NULL;
-    sk_unlock(&sk_runtime.inject.lock);
-    monitor.inject_ticks =
-        head != NULL && head == monitor.inject_head ? monitor.inject_ticks + 1 : 0;
-    monitor.inject_head = head;
-    *aged |= monitor.inject_ticks >= AGED_TICKS;
-    return head != NULL;
+    sk_lock(&q->lock);
+    const struct skua_task *head = sk_inject_len(q) != 0 ? q->head : NULL;
+    sk_unlock(&q->lock);
+    ticks = head != NULL && head == *seen ? ticks + 1 : 0;
+    *seen = head;
+    return ticks;
 }
 
-/* True: something is left behind while somebody sleeps. */
+static bool look_at_inject(bool *aged)
+{
+    monitor.inject_ticks =
+        look_at_head(&sk_runtime.inject, &monitor.inject_head, monitor.inject_ticks);
+    *aged |= monitor.inject_ticks >= AGED_TICKS;
+    return monitor.inject_head != NULL;
+}
+
+/* Moves what may run elsewhere from the worker's inbox to the global queue. A pinned task goes back;
+ * its worker may have found the inbox empty meanwhile, and is woken. */
+static void empty_inbox(struct sk_worker *w)
+{
+    bool any_pinned = false;
+    struct skua_task *task;
+    for (uint32_t n = sk_inject_len(&w->inbox); n > 0; n--) {
+        if ((task = sk_inject_pop(&w->inbox)) == NULL)
+            break;
+        any_pinned |= task->affinity != 0;
+        sk_inject_push(task->affinity != 0 ? &w->inbox : &sk_runtime.inject, task);
+    }
+    if (any_pinned)
+        sk_idle_wake(w->index);
+}
+
+/* SKUA_CHAOS=migrate puts tasks that may run anywhere into inboxes, from which no thief takes. True:
+ * one is left that its worker does not take, perhaps because it sits in a call that waits for it. */
+static bool look_at_inbox(struct sk_worker *w, struct seen_worker *seen, bool *aged)
+{
+    if (!w->chaos_migrate)
+        return false;
+    seen->inbox_ticks = look_at_head(&w->inbox, &seen->inbox_head, seen->inbox_ticks);
+    bool old = seen->inbox_ticks >= INBOX_TICKS;
+    if (old)
+        empty_inbox(w);
+    *aged |= old;
+    return seen->inbox_head != NULL;
+}
+
+/* True: something is left behind while a worker sleeps, or in an inbox that chaos has filled. */
 static bool tick(void)
 {
-    bool any = false, aged = false;
+    bool any = false, aged = false, chaotic = false;
     for (unsigned i = 0; i < sk_runtime.worker_count; i++) {
         struct sk_worker *w = &sk_runtime.workers[i];
+        chaotic |= look_at_inbox(w, &monitor.seen[i], &aged);
         any |= look_at_queue(&w->woken, &monitor.seen[i].woken, &aged);
         any |= look_at_queue(&w->queue, &monitor.seen[i].queue, &aged);
         any |= look_at_slot(w, &monitor.seen[i], &aged);
@@ -102,7 +142,7 @@ static bool tick(void)
     any |= look_at_inject(&aged);
     if (aged)
         (void)sk_idle_notify_slow();
-    return any && sk_idle_sleepers();
+    return chaotic || (any && sk_idle_sleepers());
 }
 
 static void sleep_until_armed(void)
@@ -125,6 +165,7 @@ static void *run(void *arg)
 {
     (void)arg;
     unsigned quiet = QUIET_TICKS;
+    pthread_setname_np(pthread_self(), "skua-monitor");
     while (sk_load_acquire(&sk_monitor_armed) != QUIT) {
         if (quiet >= QUIET_TICKS) {
             sleep_until_armed();

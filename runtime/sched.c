@@ -29,11 +29,14 @@ static void push_elsewhere(struct sk_worker *w, struct skua_task *task, unsigned
         sk_idle_wake(index);
 }
 
-/* SKUA_CHAOS=migrate: every suspension ends on another worker than it began. */
+/* SKUA_CHAOS=migrate: every suspension ends on another worker than it began; unless that one does not
+ * come for the task, and the monitor gives it to all. */
 static void push_migrating(struct sk_worker *w, struct skua_task *task)
 {
     unsigned last = task->stack != NULL ? task->stack->worker : w->index;
     push_elsewhere(w, task, (last + 1) % sk_runtime.worker_count);
+    sk_idle_light_barrier(); /* the monitor disarms, then looks: it sees the task, or is armed */
+    sk_monitor_arm();
 }
 
 /* A task that runs on one worker only, or one under chaos. */

@@ -253,13 +253,49 @@ RT_TEST(sched, migrates)
     const char *chaos = getenv("SKUA_CHAOS");
     if (chaos == NULL || strstr(chaos, "migrate") == NULL || skua_workers() == 1)
         return;
-    for (int i = 0; i < 50; i++) {
+    /* A worker that the system does not let run for ten milliseconds is passed by. */
+    for (int yields = 0, sleeps = 0; yields < 50 || sleeps < 50;) {
         unsigned before = skua_worker();
         SKT_EQ(skua_yield(), 0);
         unsigned after = skua_worker();
-        SKT_NE(after, before);
+        yields += after != before;
         SKT_EQ(skua_sleep(SKUA_US(10)), 0);
-        SKT_NE(skua_worker(), after);
+        sleeps += skua_worker() != after;
+    }
+}
+
+static int release(void *x_released)
+{
+    atomic_store((_Atomic(bool) *)x_released, true);
+    return 0;
+}
+
+static int release_after(void *arg)
+{
+    SKT_EQ(skua_event_wait(((void **)arg)[0], SKUA_NEVER), 0);
+    return release(((void **)arg)[1]);
+}
+
+/* Goal: a coroutine that is woken while the worker that it would move to sits in a call runs elsewhere.
+ * Method: the waker spins until the woken one has run, on each worker in turn. */
+RT_TEST(sched, woken_past_a_busy_worker)
+{
+    if (skua_workers() == 1)
+        return;
+    for (unsigned i = 0; i < 2 * skua_workers(); i++) {
+        skua_scope s;
+        skua_event go = SKUA_EVENT_INIT;
+        _Atomic(bool) x_released = false;
+        void *arg[2] = {&go, &x_released};
+        skua_task *task;
+        open_scope(&s);
+        SKT_EQ(skua_spawn_opts(&s, release_after, arg, NULL, &task), 0);
+        RT_UNTIL(rt_is_waiting(task));
+        SKT_EQ(skua_yield(), 0); /* chaos: another worker each time */
+        SKT_EQ(skua_event_set(&go), 0);
+        RT_SPIN_UNTIL(atomic_load(&x_released));
+        SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+        skua_task_unref(task);
     }
 }
 
