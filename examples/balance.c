@@ -41,7 +41,7 @@ static int run(void *times)
     skua_scope_open(&scope, SKUA_FAIL_FAST, SKUA_NEVER);
     for (unsigned i = 0; i < 2 && rc == 0; i++) {
         skua_task_opts opts = SKUA_TASK_OPTS_INIT;
-        opts.worker = 1 + i % skua_workers(); /* n: worker n - 1, and no other */
+        opts.worker = SKUA_ON_WORKER(i % skua_workers());
         rc = skua_spawn_opts(&scope, change, times, &opts, NULL);
     }
     int failure = skua_scope_close(&scope, SKUA_NEVER);

@@ -35,7 +35,7 @@ static int spawn_and_join(skua_scope *scope)
 {
     skua_task_opts opts = SKUA_TASK_OPTS_INIT;
     skua_task *tasks[2] = {NULL, NULL};
-    opts.worker = skua_worker() + 1; /* 0 would be: any */
+    opts.worker = SKUA_ON_WORKER(skua_worker());
     int rc = skua_spawn_opts(scope, foo, NULL, &opts, &tasks[0]);
     if (rc == 0)
         rc = skua_spawn_opts(scope, bar, NULL, &opts, &tasks[1]);

@@ -1,4 +1,4 @@
-/* io/net.c - skua/net.h: stream sockets. */
+/* io/net.c - skua/net.h: sockets. */
 #include <skua/net.h>
 
 #include <errno.h>

@@ -40,6 +40,15 @@ static inline uint64_t report_arg(int argc, char **argv, int index, uint64_t oth
     return value;
 }
 
+/* What a measurement cannot go on without. */
+static inline void report_must(int rc)
+{
+    if (rc >= 0)
+        return;
+    fprintf(stderr, "error %d\n", -rc);
+    exit(1);
+}
+
 /* Whether this can be the sum of 0 .. count-1, each of which was to come once. */
 static inline bool report_sum_is_right(uint64_t sum, uint64_t count)
 {

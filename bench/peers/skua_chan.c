@@ -49,8 +49,8 @@ static int pass(uint64_t count)
     skua_scope_open(&consumers, SKUA_FAIL_FAST, SKUA_NEVER);
     skua_scope_open(&producers, SKUA_FAIL_FAST, SKUA_NEVER);
     for (uint64_t i = 0; i < pairs; i++) {
-        skua_spawn(&producers, produce, &crew);
-        skua_spawn(&consumers, consume, &crew);
+        report_must(skua_spawn(&producers, produce, &crew));
+        report_must(skua_spawn(&consumers, consume, &crew));
     }
     rc = skua_scope_close(&producers, SKUA_NEVER);
     skua_chan_close(crew.c);

@@ -49,8 +49,8 @@ static int pass(uint64_t count)
     if (rc < 0)
         return rc;
     skua_scope_open(&scope, SKUA_FAIL_FAST, SKUA_NEVER);
-    skua_spawn(&scope, produce, &p);
-    skua_spawn(&scope, consume, &p);
+    report_must(skua_spawn(&scope, produce, &p));
+    report_must(skua_spawn(&scope, consume, &p));
     rc = skua_scope_close(&scope, SKUA_NEVER);
     skua_chan_unref(p.c);
     if (rc < 0)

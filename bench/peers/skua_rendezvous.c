@@ -44,7 +44,7 @@ static int rendezvous(uint64_t rounds)
     skua_chan_new(&t.there, sizeof(uint64_t), 0, 0);
     skua_chan_new(&t.back, sizeof(uint64_t), 0, 0);
     skua_scope_open(&scope, SKUA_FAIL_FAST, SKUA_NEVER);
-    skua_spawn(&scope, answer, &t);
+    report_must(skua_spawn(&scope, answer, &t));
     int rc = play(&t);
     if (rc < 0)
         skua_scope_cancel(&scope);

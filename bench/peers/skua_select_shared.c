@@ -65,9 +65,9 @@ static int run(uint64_t count)
         return rc;
     skua_scope_open(&scope, SKUA_FAIL_FAST, SKUA_NEVER);
     for (int i = 0; i < CHANNELS; i++)
-        skua_spawn(&scope, produce, &crew);
+        report_must(skua_spawn(&scope, produce, &crew));
     for (int i = 0; i < RECEIVERS; i++)
-        skua_spawn(&scope, drain, &crew);
+        report_must(skua_spawn(&scope, drain, &crew));
     rc = skua_scope_close(&scope, SKUA_NEVER);
     for (int i = 0; i < CHANNELS; i++)
         skua_chan_unref(crew.c[i]);

@@ -21,8 +21,8 @@ static int measure(void *arg)
     int rc = skua_scope_open(&scope, SKUA_FAIL_FAST, SKUA_NEVER);
     if (rc < 0)
         return rc;
-    skua_spawn(&scope, yielder, NULL);
-    skua_spawn(&scope, yielder, NULL);
+    report_must(skua_spawn(&scope, yielder, NULL));
+    report_must(skua_spawn(&scope, yielder, NULL));
     rc = skua_scope_close(&scope, SKUA_NEVER);
     if (rc == 0)
         report_ns("skua", "yield", skua_workers(), report_now_ns() - begin, 2 * rounds);

@@ -30,7 +30,7 @@ SKB_BENCH("block/calls", .workers = {1, 2}, .arg_names = {"outstanding"}, .args 
         skua_scope scope;
         skua_scope_open(&scope, SKUA_FAIL_FAST, SKUA_NEVER);
         for (int64_t i = 0; i < outstanding; i++)
-            skua_spawn(&scope, block_once, NULL);
+            skb_must(skua_spawn(&scope, block_once, NULL));
         skua_scope_close(&scope, SKUA_NEVER);
     }
     skb_items(b, (uint64_t)outstanding);

@@ -23,7 +23,7 @@ static void spawn_and_join(struct skb *b, int (*child)(void *))
         skua_scope scope;
         skua_scope_open(&scope, SKUA_FAIL_FAST, SKUA_NEVER);
         for (int64_t i = 0; i < outstanding; i++)
-            skua_spawn(&scope, child, NULL);
+            skb_must(skua_spawn(&scope, child, NULL));
         skua_scope_close(&scope, SKUA_NEVER);
     }
     skb_items(b, (uint64_t)outstanding);

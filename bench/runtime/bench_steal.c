@@ -40,7 +40,7 @@ SKB_BENCH("steal", .workers = {2}, .arg_names = {"batch"}, .args = {{100}, {4000
         skua_scope_open(&scope, SKUA_FAIL_FAST, SKUA_NEVER);
         atomic_store_explicit(&done, 0, memory_order_relaxed);
         for (int i = 0; i < batch; i++)
-            skua_spawn(&scope, count_me, NULL);
+            skb_must(skua_spawn(&scope, count_me, NULL));
         while (atomic_load_explicit(&done, memory_order_relaxed) < batch)
             sk_arch_pause();
         skua_scope_close(&scope, SKUA_NEVER);

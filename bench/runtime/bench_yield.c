@@ -22,7 +22,7 @@ SKB_BENCH("yield", .workers = {1, 2}, .arg_names = {"coroutines"}, .args = {{2},
         skua_scope scope;
         skua_scope_open(&scope, SKUA_FAIL_FAST, SKUA_NEVER);
         for (int64_t i = 0; i < coroutines; i++)
-            skua_spawn(&scope, yielder, NULL);
+            skb_must(skua_spawn(&scope, yielder, NULL));
         skua_scope_close(&scope, SKUA_NEVER);
     }
     skb_items(b, (uint64_t)coroutines * YIELDS);

@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -80,6 +81,13 @@ void skb_resume(struct skb *b);
         __typeof__(value) skb_kept = (value);              \
         __asm__ volatile("" : : "g"(skb_kept) : "memory"); \
     } while (0)
+
+/* What a benchmark cannot go on without. */
+static inline void skb_must(int rc)
+{
+    if (rc < 0)
+        abort();
+}
 
 /* The first variadic argument is the name; the others are initialisers. */
 #define SKB_BENCH(...)        SKB_BENCH_AT(__COUNTER__, __VA_ARGS__)

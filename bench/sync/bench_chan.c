@@ -80,8 +80,8 @@ static void stream(skua_chan *c, size_t batch, int64_t pairs)
     skua_scope_open(&consumers, SKUA_FAIL_FAST, SKUA_NEVER);
     skua_scope_open(&producers, SKUA_FAIL_FAST, SKUA_NEVER);
     for (int64_t i = 0; i < pairs; i++) {
-        skua_spawn(&producers, produce, &s);
-        skua_spawn(&consumers, consume, &s);
+        skb_must(skua_spawn(&producers, produce, &s));
+        skb_must(skua_spawn(&consumers, consume, &s));
     }
     skua_scope_close(&producers, SKUA_NEVER);
     skua_chan_close(c);
@@ -133,7 +133,7 @@ SKB_BENCH("chan/rendezvous", .workers = {1, 2})
         return;
     }
     skua_scope_open(&scope, SKUA_FAIL_FAST, SKUA_NEVER);
-    skua_spawn(&scope, answer, &t);
+    skb_must(skua_spawn(&scope, answer, &t));
     while (skb_next(b)) {
         skua_chan_send(t.there, &v, SKUA_NEVER);
         skua_chan_recv(t.back, &v, SKUA_NEVER);

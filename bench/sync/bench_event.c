@@ -44,7 +44,7 @@ SKB_BENCH("event/ping_pong", .workers = {1, 2})
     struct table t = {SKUA_EVENT_INIT, SKUA_EVENT_INIT};
     skua_scope scope;
     skua_scope_open(&scope, SKUA_FAIL_FAST, SKUA_NEVER);
-    skua_spawn(&scope, answer, &t);
+    skb_must(skua_spawn(&scope, answer, &t));
     while (skb_next(b)) {
         skua_event_set(&t.there);
         skua_event_wait(&t.back, SKUA_NEVER);

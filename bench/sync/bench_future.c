@@ -37,7 +37,7 @@ SKB_BENCH("future/spawn_set_get", .workers = {1, 2})
         skua_future *f;
         if (skua_future_new(&f, sizeof(value)) < 0)
             continue;
-        skua_spawn(&scope, set, skua_future_ref(f));
+        skb_must(skua_spawn(&scope, set, skua_future_ref(f)));
         skb_keep(skua_future_get(f, &value, SKUA_NEVER));
         skua_future_unref(f);
     }

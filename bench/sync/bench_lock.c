@@ -47,7 +47,7 @@ SKB_BENCH("mutex/contended", .workers = {1, 2}, .arg_names = {"coroutines"},
         skua_scope scope;
         skua_scope_open(&scope, SKUA_FAIL_FAST, SKUA_NEVER);
         for (int64_t i = 0; i < coroutines; i++)
-            skua_spawn(&scope, lock_often, NULL);
+            skb_must(skua_spawn(&scope, lock_often, NULL));
         skua_scope_close(&scope, SKUA_NEVER);
     }
     skb_items(b, (uint64_t)coroutines * ROUNDS);

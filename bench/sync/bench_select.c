@@ -87,9 +87,9 @@ SKB_BENCH("select/shared", .workers = {1, 2})
         make_cases(cases, SHARED, NULL);
         skua_scope_open(&scope, SKUA_FAIL_FAST, SKUA_NEVER);
         for (int i = 0; i < SHARED; i++)
-            skua_spawn(&scope, produce, cases[i].obj);
+            skb_must(skua_spawn(&scope, produce, cases[i].obj));
         for (int i = 0; i < RECEIVERS; i++)
-            skua_spawn(&scope, drain, cases);
+            skb_must(skua_spawn(&scope, drain, cases));
         skua_scope_close(&scope, SKUA_NEVER);
         free_cases(cases, SHARED);
     }

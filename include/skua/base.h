@@ -18,6 +18,20 @@
 #define SKUA_API __attribute__((visibility("default")))
 #endif
 
+/* The compiler warns where the result of such a function is ignored; a cast to void says that this is
+ * meant. It stands first in a declaration. C11 has no such attribute, and compilers know it all the
+ * same: a header that uses it turns -Wpedantic off for these declarations. */
+#if defined(__cplusplus)
+#define SKUA_NODISCARD [[nodiscard]]
+#elif defined(__has_c_attribute)
+#if __has_c_attribute(nodiscard)
+#define SKUA_NODISCARD [[nodiscard]]
+#endif
+#endif
+#ifndef SKUA_NODISCARD
+#define SKUA_NODISCARD
+#endif
+
 #ifdef __cplusplus
 #define SKUA_EXTERN_C_BEGIN extern "C" {
 #define SKUA_EXTERN_C_END   }

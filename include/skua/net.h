@@ -1,4 +1,5 @@
-/* skua/net.h - stream sockets: listen, dial, accept, serve.
+/* skua/net.h - sockets: listen, dial, accept, serve, which are about stream sockets; and recv, send and
+ * their kin, which work on sockets of every type.
  * Addresses are "tcp:127.0.0.1:8080", "tcp:[::1]:8080" or "unix:/run/x"; port 0 lets the kernel
  * choose. Hosts are numeric. Every descriptor that is made here is close-on-exec, and
  * TCP_NODELAY is on unless SKUA_NET_NAGLE is given. */

@@ -2,6 +2,8 @@
 #ifndef SKUA_RUNTIME_H
 #define SKUA_RUNTIME_H
 
+#include <limits.h> /* UINT_MAX, for skua_worker */
+
 #include <skua/base.h>
 #include <skua/time.h>
 
@@ -37,8 +39,8 @@ typedef struct skua_config {
  * cfg       NULL for all defaults.
  * returns   fn's result; before fn was called: -EINVAL (cfg or the environment; a line on standard
  *           error says what), -EALREADY (a runtime runs), -ENOTSUP (no io_uring; a line says why
- *           and what helps), -ENOMEM, -EPERM (in a callback that must not wait), or what
- *           the kernel gave.
+ *           and what helps), -ENOMEM (memory, or a limit, as of threads; a line says which), -EPERM
+ *           (in a callback that must not wait), or what the kernel gave.
  * blocks    the calling thread, which does not become a worker.   from  plain thread. */
 SKUA_API int skua_run(int (*fn)(void *), void *arg, const skua_config *cfg);
 

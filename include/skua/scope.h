@@ -58,14 +58,17 @@ SKUA_API int skua_scope_close(skua_scope *s, skua_time dl);
  * suspends  never.   from  coroutine or plain thread. */
 SKUA_API void skua_scope_cancel(skua_scope *s);
 
-/** Starts fn(arg) as a coroutine in a scope.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpedantic" /* for SKUA_NODISCARD */
+
+/** Starts fn(arg) as a coroutine in a scope. The compiler warns where the result is ignored.
  * s         a scope that the caller has opened or is inside of, or SKUA_SCOPE_ROOT.
  * fn        0 or positive is success, negative a failure.
  * returns   0; without ever calling fn: -ECANCELED (the scope is cancelled), -ENOMEM (also while no
  *           stack is to be had), -ESHUTDOWN (no runtime, or it is stopping), -EPERM (a plain
  *           thread, and not the root scope), -EINVAL (fn is NULL).
  * suspends  never.   from  coroutine; plain thread for the root scope. */
-SKUA_API int skua_spawn(skua_scope *s, int (*fn)(void *), void *arg);
+SKUA_NODISCARD SKUA_API int skua_spawn(skua_scope *s, int (*fn)(void *), void *arg);
 
 /** As skua_spawn, with a copy of what arg points at.
  * arg       len bytes, copied before this returns.
@@ -73,14 +76,15 @@ SKUA_API int skua_spawn(skua_scope *s, int (*fn)(void *), void *arg);
  * fn        gets the address of the copy (aligned for any type), which lives until fn returns.
  * returns   as skua_spawn; -EINVAL also where len is over 4096.
  * suspends  never.   from  coroutine; plain thread for the root scope. */
-SKUA_API int skua_spawn_copy(skua_scope *s, int (*fn)(void *), const void *arg, size_t len);
+SKUA_NODISCARD SKUA_API int skua_spawn_copy(skua_scope *s, int (*fn)(void *), const void *arg,
+                                            size_t len);
 
 /* Zero means the default in every field. */
 typedef struct skua_task_opts {
     size_t size;       /* sizeof(skua_task_opts), set by SKUA_TASK_OPTS_INIT */
     const char *name;  /* as in skua_set_name; NULL for none */
     size_t stack_size; /* bytes promised, up to 32 MiB; 0: the runtime's */
-    unsigned worker;   /* 0: any; n: stays on worker n - 1 */
+    unsigned worker;   /* 0: any; SKUA_ON_WORKER(i): stays on worker i */
     unsigned flags;    /* none is defined: 0 */
 } skua_task_opts;
 
@@ -90,13 +94,19 @@ typedef struct skua_task_opts {
 #define SKUA_TASK_OPTS_INIT { .size = sizeof(skua_task_opts) }
 #endif
 
+/* For skua_task_opts.worker: the worker whose index, as skua_worker() gives it, is i. (The field
+ * holds i + 1, because 0 means any worker.) */
+#define SKUA_ON_WORKER(i) (SKUA_CAST(unsigned, i) + 1u)
+
 /** As skua_spawn, with options and a handle.
  * o         NULL for all defaults.
  * out       NULL, or written with a reference that the caller gives back by skua_task_unref.
  * returns   as skua_spawn; -EINVAL also for a worker beyond the last or an option out of range.
  * suspends  never.   from  coroutine; plain thread for the root scope. */
-SKUA_API int skua_spawn_opts(skua_scope *s, int (*fn)(void *), void *arg, const skua_task_opts *o,
-                             skua_task **out);
+SKUA_NODISCARD SKUA_API int skua_spawn_opts(skua_scope *s, int (*fn)(void *), void *arg,
+                                            const skua_task_opts *o, skua_task **out);
+
+#pragma GCC diagnostic pop
 
 /** Calls fn(begin, end, arg) for ranges that together are 0 .. n, in parallel, and waits for all of
  * them.

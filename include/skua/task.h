@@ -86,7 +86,9 @@ SKUA_API int skua_cancelled(void);
 
 /** Hides cancellation, and the deadlines of scopes opened outside, from the caller. A flag, not a
  * count. A scope that is opened inside a shield is for its whole life, with its children, not
- * reached from outside; only skua_stop pierces it, once its dl has passed.
+ * reached from outside; only skua_stop pierces it, once its dl has passed. The opener is not part of
+ * it: once it has taken the shield down, its own waits are reached from outside again, before it has
+ * closed that scope too.
  * on        1 or 0.
  * returns   the previous setting; -EPERM in a plain thread.
  * suspends  never.   from  coroutine only. */

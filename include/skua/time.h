@@ -21,10 +21,11 @@ typedef int64_t skua_time;
 #define SKUA_NOW   SKUA_CAST(skua_time, 0)
 #define SKUA_NEVER INT64_MAX
 
-/* Durations, in nanoseconds. */
-#define SKUA_US(n) (SKUA_CAST(int64_t, n) * 1000)
-#define SKUA_MS(n) (SKUA_CAST(int64_t, n) * 1000000)
-#define SKUA_S(n)  (SKUA_CAST(int64_t, n) * 1000000000)
+/* Durations, in nanoseconds. Fractions count: SKUA_S(0.5) is half a second. What is below a nanosecond
+ * is cut off. With a constant they are constant expressions. */
+#define SKUA_US(n) SKUA_CAST(int64_t, (n) * INT64_C(1000))
+#define SKUA_MS(n) SKUA_CAST(int64_t, (n) * INT64_C(1000000))
+#define SKUA_S(n)  SKUA_CAST(int64_t, (n) * INT64_C(1000000000))
 
 /** The time.
  * returns   nanoseconds on CLOCK_MONOTONIC, read anew at every call.

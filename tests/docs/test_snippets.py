@@ -15,7 +15,7 @@ def wrong(text):
 
 class Snippets(unittest.TestCase):
     def test_what_is_right(self):
-        for text in [TABLE + "| `go f(x)` | `skua_spawn(&s, f, x);` |\n",
+        for text in [TABLE + "| `go f(x)` | `rc = skua_spawn(&s, f, x);` |\n",
                      TABLE + "| `if` | `if (rc == 0 \\|\\| rc == 1)`<br>`    return rc;` |\n",
                      "```c\n#include <skua/skua.h>\nint one(void);\nint one(void)\n{\n"
                      "    return 1;\n}\n```\n"]:

@@ -15,6 +15,7 @@ static skua_cond cond = SKUA_COND_INIT;
 static skua_sem sem = SKUA_SEM_INIT(5);
 static skua_barrier barrier = SKUA_BARRIER_INIT(6);
 static skua_once_flag once = SKUA_ONCE_INIT;
+static const int64_t second_and_a_half = SKUA_S(1.5); /* a constant expression */
 
 void USE_PASTE(use_, DIALECT)(struct use *out)
 {
@@ -42,7 +43,11 @@ void USE_PASTE(use_, DIALECT)(struct use *out)
                         wg.opaque[3] == 0 && rwlock.opaque[0] == 0 && cond.opaque[0] == 0 &&
                         sem.opaque[1] == 0 && barrier.opaque[0] == 0 && once.opaque[0] == 0 &&
                         SKUA_SCOPE_ROOT == nullptr && SKUA_NOW == 0 && SKUA_NEVER == INT64_MAX &&
-                        SKUA_US(1) == 1000 && SKUA_MS(1) == 1000000 && SKUA_S(1) == 1000000000;
+                        SKUA_US(1) == 1000 && SKUA_MS(1) == 1000000 && SKUA_S(1) == 1000000000 &&
+                        SKUA_S(0.5) == 500000000 && SKUA_MS(1.5F) == 1500000 &&
+                        SKUA_US(-0.25) == -250 && SKUA_S(1 + 1) == 2000000000 &&
+                        second_and_a_half == 1500000000 && SKUA_ON_WORKER(0) == 1u &&
+                        SKUA_ON_WORKER(1 + 2) == 4u;
     errno = 0;
     if (close(-1) == 0)
         return;

@@ -7,5 +7,6 @@
 int USE_PASTE(own_errno_, DIALECT)(void)
 {
     errno = EDOM;
-    return errno == EDOM && &errno == skua_errno_location();
+    return skua_worker() == UINT_MAX && /* without <limits.h> of one's own */
+           errno == EDOM && &errno == skua_errno_location();
 }
