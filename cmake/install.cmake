@@ -1,4 +1,5 @@
-# cmake --install: headers, both libraries, skua.pc and the CMake package. All of it can be moved.
+# cmake --install: headers, both libraries, skua.pc, the CMake package, the documentation and the
+# examples. All of it can be moved.
 set(skua_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/skua)
 
 # The static library is exported apart: only a program that wants it needs liburing's own files.
@@ -7,6 +8,11 @@ install(TARGETS skua_static EXPORT skuaStaticTargets)
 install(EXPORT skuaTargets NAMESPACE skua:: DESTINATION ${skua_package_dir})
 install(EXPORT skuaStaticTargets NAMESPACE skua:: DESTINATION ${skua_package_dir})
 install(FILES ${SKUA_PUBLIC_HEADERS} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/skua)
+
+# They stand to each other as in the tree, so that their links hold.
+install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY docs examples DESTINATION ${CMAKE_INSTALL_DOCDIR}
+    PATTERN CMakeLists.txt EXCLUDE)
 
 configure_package_config_file(
     ${CMAKE_CURRENT_LIST_DIR}/skuaConfig.cmake.in ${PROJECT_BINARY_DIR}/skuaConfig.cmake
