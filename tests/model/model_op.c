@@ -214,6 +214,25 @@ void sk_fd_after_fork(void)
 {
 }
 
+/* No descriptor here is a file. */
+bool sk_op_is_file(int fd)
+{
+    (void)fd;
+    return false;
+}
+
+bool sk_op_moves_file(const struct sk_op *op)
+{
+    (void)op;
+    return false;
+}
+
+int sk_op_try_file(struct sk_op *op, skua_time dl)
+{
+    (void)op, (void)dl;
+    return -ENOSYS;
+}
+
 /* The coroutine's worker goes on here until it has readied it. */
 void sk_park(void (*commit)(struct skua_task *task, void *arg), void *arg)
 {
