@@ -1,4 +1,8 @@
 /* tests/unit/runtime/test_monitor.c - work left behind by a busy worker need not wait for it. */
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+
 #include <skua/skua.h>
 
 #include "tests/unit/runtime/rt_test.h"
@@ -114,6 +118,36 @@ static void ready_before_they_sleep(void)
 SKT_TEST(monitor, left_before_sleep_w2)
 {
     rt_run(2, ready_before_they_sleep);
+}
+
+/* Whether a thread of this process has that name. */
+static bool has_thread(const char *name)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    SKT_TRUE(tasks != NULL);
+    bool found = false;
+    for (struct dirent *d; (d = readdir(tasks)) != NULL && !found;) {
+        char path[300], comm[32] = "";
+        snprintf(path, sizeof(path), "/proc/self/task/%s/comm", d->d_name);
+        FILE *f = fopen(path, "re");
+        found = f != NULL && fgets(comm, sizeof(comm), f) != NULL &&
+                strncmp(comm, name, strlen(name)) == 0 && comm[strlen(name)] == '\n';
+        if (f != NULL)
+            fclose(f);
+    }
+    closedir(tasks);
+    return found;
+}
+
+static void see_name(void)
+{
+    RT_UNTIL(has_thread("skua-monitor")); /* it names itself when it begins */
+}
+
+/* Goal: tools can tell the monitor's thread from the program's. */
+SKT_TEST(monitor, name_w2)
+{
+    rt_run(2, see_name);
 }
 
 /* Goal: with one worker there is no monitor thread. */
