@@ -2,10 +2,15 @@
 #include "io/fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "runtime/base/mem.h"
 #include "runtime/base/sys.h"
+#include "runtime/block.h"
+#include "runtime/current.h"
 #include "runtime/driver.h"
 #include "runtime/solo.h"
 
@@ -141,6 +146,95 @@ static __attribute__((noinline)) int call_close(int fd)
     return sk_sys.close(fd) < 0 ? -errno : 0;
 }
 
+/* close(2) has returned. */
+static void end_window(struct sk_fd *entry)
+{
+    sk_solo_lock(&entry->lock);
+    entry->windows--;
+    struct sk_mail *chain = sk_likely(entry->ops == NULL) ? NULL : claim_ops_locked(entry, true);
+    sk_unlock(&entry->lock);
+    cancel_ops(chain);
+}
+
+/* ---- close(2), which may wait: not on a worker then. */
+
+struct closing {
+    struct sk_fd *entry; /* whose window is open, or NULL */
+    int fd;
+    int rc;
+};
+
+static int run_close(void *arg)
+{
+    struct closing *c = arg;
+    c->rc = call_close(c->fd);
+    if (c->entry != NULL)
+        end_window(c->entry);
+    return 0;
+}
+
+static int run_close_detached(void *arg)
+{
+    (void)run_close(arg);
+    sk_mem_free(arg);
+    return 0;
+}
+
+static bool is_pipe(int fd)
+{
+    struct statx st;
+    return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) == 0 &&
+           S_ISFIFO(st.stx_mode);
+}
+
+/* A socket waits for its peer if it lingers (SO_LINGER). Other sockets and pipes do not wait. A file waits
+ * for a disk or a server, a terminal for what it has to print, an inotify for those that read its
+ * lists: what is not known here may wait. Apart, as all that may set errno. */
+static __attribute__((noinline)) bool close_may_wait(int fd)
+{
+    struct linger linger;
+    socklen_t len = sizeof(linger);
+    if (getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len) == 0)
+        return linger.l_onoff != 0 && linger.l_linger != 0;
+    return errno != EBADF && !is_pipe(fd);
+}
+
+static void close_in_coroutine(struct closing *c)
+{
+    struct sk_block_call call = {SK_BLOCK_CLOSES, NULL, run_close, c};
+    struct sk_wait wait;
+    bool called;
+    SK_CHECK(sk_wait_begin(&wait, SKUA_NEVER, SK_WAIT_NOCANCEL) == 0);
+    (void)sk_block_wait(&wait, &call, &called);
+    if (!called)
+        (void)run_close(c); /* no thread is to be had, and that was said: the worker waits */
+}
+
+/* A callback of a worker, which cannot wait: nobody hears what the close says. */
+static void close_in_callback(struct closing *c)
+{
+    struct closing *copy = sk_mem_zalloc(sizeof(*copy));
+    if (copy != NULL) {
+        *copy = *c;
+        if (sk_block_detach(SK_BLOCK_CLOSES, run_close_detached, copy))
+            return;
+        sk_mem_free(copy);
+    }
+    (void)run_close(c);
+}
+
+static int close_anywhere(struct sk_fd *entry, int fd)
+{
+    struct closing c = {.entry = entry, .fd = fd};
+    if (sk_current_worker() == NULL || !close_may_wait(fd))
+        (void)run_close(&c);
+    else if (sk_current_task() != NULL)
+        close_in_coroutine(&c);
+    else
+        close_in_callback(&c);
+    return c.rc;
+}
+
 /* The list is empty. Releases the lock. */
 static int close_idle_locked(struct sk_fd *entry, int fd)
 {
@@ -148,15 +242,7 @@ static int close_idle_locked(struct sk_fd *entry, int fd)
     entry->windows++;
     sk_store_relaxed(&entry->x_socket, false);
     sk_unlock(&entry->lock);
-
-    int rc = call_close(fd);
-
-    sk_solo_lock(&entry->lock);
-    entry->windows--;
-    struct sk_mail *chain = sk_likely(entry->ops == NULL) ? NULL : claim_ops_locked(entry, true);
-    sk_unlock(&entry->lock);
-    cancel_ops(chain);
-    return rc;
+    return close_anywhere(entry, fd);
 }
 
 /* Waits until the list is empty; w has begun, or `begun` says why it could not: then, while the
@@ -227,13 +313,13 @@ static int close_entry(struct sk_fd *entry, int fd, const uint32_t *generation)
 int sk_fd_close(int fd)
 {
     struct sk_fd *entry = is_forked ? NULL : sk_fd_find(fd);
-    return entry == NULL ? call_close(fd) : close_entry(entry, fd, NULL);
+    return entry == NULL ? close_anywhere(NULL, fd) : close_entry(entry, fd, NULL);
 }
 
 int sk_fd_close_if(int fd, uint32_t generation)
 {
     struct sk_fd *entry = is_forked ? NULL : sk_fd_find(fd);
-    return entry == NULL ? call_close(fd) : close_entry(entry, fd, &generation);
+    return entry == NULL ? close_anywhere(NULL, fd) : close_entry(entry, fd, &generation);
 }
 
 int sk_fd_generation(int fd, uint32_t *generation)

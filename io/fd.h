@@ -11,7 +11,7 @@
  *   open       it enters the list
  *   closing    skua_close has found operations, has claimed them and waits for the list to become
  *              empty: -EBADF
- *   `windows`  close(2) is running. The kernel gives the number free at its beginning, so that an
+ *   `windows`  close(2) is running: on the worker if it cannot wait, else in a thread of a pool. The kernel gives the number free at its beginning, so that an
  *              operation that comes now may mean the dead file or one that was just opened: it
  *              enters, marked, and when close(2) has returned it is ended and tried again
  *              (is_moved): on the new file, or for -EBADF. Nothing is lost: a result that came

@@ -1,7 +1,8 @@
 /* runtime/block.c - bounded pools of threads for calls that block: those of skua_block, and the
  * runtime's own on files and closings, each with a pool of its own. (A function of skua_block may wait
  * for a coroutine that writes a file, and a close that lingers must not keep files waiting.)
- * A job lies on the stack of the coroutine that calls, and stands in its pool's queue, first in, first
+ * A job lies on the stack of the coroutine that calls (a detached one, for which nobody waits, on the
+ * heap), and stands in its pool's queue, first in, first
  * out, until a thread takes it. A thread is woken, or started, up to SKUA_BLOCK_THREADS, where a job waits;
  * one at a time is on its way to the queue, and sends for the next one if there is more: so the
  * caller's worker pays for one of them, and a burst of short calls wakes few. Idle ones are called
@@ -54,6 +55,7 @@
 #include "runtime/base/list.h"
 #include "runtime/base/lock.h"
 #include "runtime/base/log.h"
+#include "runtime/base/mem.h"
 #include "runtime/base/sys.h"
 #include "runtime/runtime.h"
 #include "runtime/sched.h"
@@ -71,7 +73,7 @@ struct job {
     struct sk_block_turns *turns; /* NULL: it needs not wait for its turn */
     bool waits_turn;              /* it is in turns->waiting */
     bool called;                  /* fn was called: by its thread */
-    struct skua_task *task;       /* whom to wake */
+    struct skua_task *task;       /* whom to wake; NULL: detached, and the job is on the heap */
     uint64_t ticket;
     skua_time deadline; /* fn is not called after it */
     int result;         /* of fn, or why it was not called */
@@ -134,7 +136,7 @@ static struct job *take_locked(struct pool *pool)
     struct job *job = sk_container_of(node, struct job, link);
     sk_assert(job->state == QUEUED);
     job->state = RUNNING;
-    job->over = sk_wait_over(job->task, job->ticket);
+    job->over = job->task == NULL ? 0 : sk_wait_over(job->task, job->ticket);
     return job;
 }
 
@@ -297,6 +299,8 @@ static struct job *turn(struct thread *me, struct job *done, int result)
     sk_unlock(&pool->lock); /* BK1 */
     if (waiting.task != NULL)
         (void)sk_wait_wake(waiting.task, waiting.ticket, SK_WAIT_WOKEN);
+    else if (done != NULL)
+        sk_mem_free(done);
     send(pool, summons);
     return next;
 }
@@ -378,7 +382,8 @@ static void complain(const struct pool *pool, int rc, uint32_t threads)
            limit);
 }
 
-/* There is no thread and none is to be had: nobody would ever take what is queued. */
+/* There is no thread and none is to be had: nobody would ever take what is queued. Of what is
+ * detached nobody would hear: it is done here. */
 static void refuse_all(struct pool *pool)
 {
     struct job *job;
@@ -386,7 +391,12 @@ static void refuse_all(struct pool *pool)
     while (count_locked(pool) == 0 && (job = take_locked(pool)) != NULL) {
         struct waiting waiting = finish_locked(pool, job, -ENOMEM);
         sk_unlock(&pool->lock); /* BK1 */
-        (void)sk_wait_wake(waiting.task, waiting.ticket, SK_WAIT_WOKEN);
+        if (waiting.task != NULL) {
+            (void)sk_wait_wake(waiting.task, waiting.ticket, SK_WAIT_WOKEN);
+        } else {
+            (void)job->fn(job->arg);
+            sk_mem_free(job);
+        }
         sk_lock(&pool->lock);
     }
     sk_unlock(&pool->lock);
@@ -507,6 +517,18 @@ int sk_block_wait(struct sk_wait *wait, const struct sk_block_call *call, bool *
     return job.result;
 }
 
+bool sk_block_detach(enum sk_block_pool which, int (*fn)(void *), void *arg)
+{
+    struct job *job = sk_mem_zalloc(sizeof(*job));
+    if (job == NULL)
+        return false;
+    job->fn = fn;
+    job->arg = arg;
+    job->deadline = SKUA_NEVER;
+    submit(&pools[which], sk_current_worker(), job);
+    return true;
+}
+
 static int block_coroutine(int (*fn)(void *), void *arg, skua_time dl)
 {
     struct sk_block_call call = {.pool = SK_BLOCK_CALLS, .fn = fn, .arg = arg};
@@ -563,7 +585,7 @@ static void stop_pool(struct pool *pool)
 {
     uint32_t threads;
     sk_lock(&pool->lock);
-    SK_CHECK(sk_list_empty(&pool->queue));
+    SK_CHECK(pool == &pools[SK_BLOCK_CLOSES] || sk_list_empty(&pool->queue)); /* what is detached */
     pool->quit = true;
     sk_unlock(&pool->lock);
     while (call_one(pool))

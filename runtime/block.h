@@ -39,6 +39,10 @@ struct sk_block_call {
  * whatever ends the wait. */
 int sk_block_wait(struct sk_wait *wait, const struct sk_block_call *call, bool *called);
 
+/* Worker only, not in a coroutine. Has a thread run fn(arg), and does not wait; the runtime's stop
+ * does. Where no thread is to be had, the caller may run it. False: no memory, and nothing was done. */
+bool sk_block_detach(enum sk_block_pool which, int (*fn)(void *), void *arg);
+
 /* Before the workers' threads begin. No thread is started but for a call. */
 void sk_block_start(void);
 /* When no coroutine is left, and before the workers end: a thread of a pool may still have one of

@@ -93,11 +93,12 @@ SKUA_API int skua_poll(int fd, short events, skua_time dl);
 
 /** Cancels what is in flight on fd, which then returns -ECANCELED (or its effect), waits for it,
  * and closes fd. It sees neither cancellation nor deadlines. It does not call shutdown: copies of a
- * socket that other processes hold live on.
+ * socket that other processes hold live on. A close(2) that may wait (a socket that lingers, a file, a
+ * terminal) is made by a thread of a pool, and other coroutines go on meanwhile.
  * returns   0; a negative errno as close(2) gave it: fd is closed all the same, but for -EBADF;
  *           -EPERM: in a callback that must not wait, with operations in flight: nothing was done.
- * suspends  may, where operations are in flight.   from  coroutine or plain thread.
- * source    IORING_OP_ASYNC_CANCEL, close(2). */
+ *           In such a callback a close(2) that may wait is left to a thread, and 0 is returned at once.
+ * suspends  may.   from  coroutine or plain thread.   source  IORING_OP_ASYNC_CANCEL, close(2). */
 SKUA_API int skua_close(int fd);
 
 SKUA_EXTERN_C_END
