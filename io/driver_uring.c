@@ -1,9 +1,10 @@
 /* io/driver_uring.c - runtime/driver.h on io_uring: one ring, one mailbox and one eventfd per
- * worker. A completion's user_data is the address of its operation, and its low bits say what
+ * worker, and per plain thread that does I/O. A completion's user_data is the address of its operation, and its low bits say what
  * completed. */
 #include "runtime/driver.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdalign.h>
 #include <string.h>
@@ -27,12 +28,14 @@ enum { TAG_OP = 0, TAG_CANCEL = 1, TAG_WAKE = 2, TAG_MASK = 3 };
 struct sk_driver {
     struct sk_ring ring;
     struct sk_driver_counts *counts;
+    struct skua_task *proxy; /* of the plain thread that owns it; NULL: a worker does */
     int wake_fd;
     bool wake_armed;       /* a read of wake_fd is in the ring, or prepared */
     uint64_t wake_value;   /* where that read writes to */
     uint32_t limited;      /* limited operations in the ring */
     struct sk_mail *turns; /* those that wait for their turn, first to last */
     struct sk_mail *last_turn;
+    struct sk_driver_counts own_counts; /* a plain thread's, which nobody reads */
     /* Any thread. */
     alignas(SK_CACHELINE) _Atomic(struct sk_mail *) x_mail;
     _Atomic(uint32_t) x_wake; /* wake_fd was written and the owner has not taken it in */
@@ -43,8 +46,15 @@ struct sk_driver {
  * that wait for a peer occupy none. */
 enum { LIMITED_MOST = 64 };
 
-/* How often one line says that a ring cannot be entered. */
+/* Of a plain thread's ring. Queues of this length and the entries fill one page each, the least that
+ * the kernel allocates; they are full only where a select has more descriptors. */
+enum { THREAD_ENTRIES = 32 };
+
+/* How often one line says that a ring cannot be entered, or that a plain thread can have none. */
 #define COMPLAINT_EVERY_NS SKUA_S(60)
+
+/* The kernel returns the charge of a ring that was closed late: so long a new one waits for it. */
+#define PATIENCE_NS SKUA_S(1)
 
 static const uint8_t opcodes[SK_OP_KINDS] = {
     [SK_OP_READ] = IORING_OP_READ,       [SK_OP_WRITE] = IORING_OP_WRITE,
@@ -250,16 +260,34 @@ static unsigned give_turns(struct sk_driver *d)
 
 /* ---- Mail. */
 
-/* Any thread. */
-void sk_driver_post(struct sk_driver *d, struct sk_mail *mail)
+static void push_mail(struct sk_driver *d, struct sk_mail *mail)
 {
-    /* The operation ends only after its mail was taken in, so the runtime is there now; a plain
-     * thread keeps it so until it has woken the worker. */
-    bool held = sk_current_worker() == NULL && sk_runtime_hold();
     struct sk_mail *first = sk_load_relaxed(&d->x_mail);
     do
         mail->next = first;
     while (!sk_cas_seq_cst(&d->x_mail, &first, mail)); /* OP4 */
+}
+
+/* Any thread. The thread that owns the driver may end as soon as it has taken the mail in. */
+static void post_to_thread(struct sk_driver *d, struct sk_mail *mail)
+{
+    struct skua_task *proxy = d->proxy;
+    sk_wait_before_mail(proxy);
+    push_mail(d, mail);
+    sk_wait_after_mail(proxy);
+}
+
+/* Any thread. */
+void sk_driver_post(struct sk_driver *d, struct sk_mail *mail)
+{
+    if (sk_unlikely(d->proxy != NULL)) {
+        post_to_thread(d, mail);
+        return;
+    }
+    /* The operation ends only after its mail was taken in, so the runtime is there now; a plain
+     * thread keeps it so until it has woken the worker. */
+    bool held = sk_current_worker() == NULL && sk_runtime_hold();
+    push_mail(d, mail);
     sk_current_wake(d);
     if (held)
         sk_current_release();
@@ -295,7 +323,7 @@ void sk_driver_wake(struct sk_driver *d)
         ;
 }
 
-/* ---- The worker's side. */
+/* ---- The owner's side. */
 
 unsigned sk_driver_poll(struct sk_driver *d)
 {
@@ -334,7 +362,7 @@ int sk_driver_probe(const struct sk_settings *settings)
     if (sk_load_relaxed(&x_works))
         return 0; /* should it have been forbidden since, the workers say so */
     struct sk_ring ring;
-    int rc = sk_ring_open(&ring, 1);
+    int rc = sk_ring_open(&ring, 1, skua_in(PATIENCE_NS));
     if (rc < 0)
         return sk_ring_explain(rc, settings->ring_entries);
     sk_ring_close(&ring);
@@ -342,27 +370,60 @@ int sk_driver_probe(const struct sk_settings *settings)
     return 0;
 }
 
-int sk_driver_open(struct sk_driver **out, const struct sk_settings *settings,
-                   struct sk_driver_counts *counts)
+/* 0, or why it failed, in the kernel's words. */
+static int open_driver(struct sk_driver **out, uint32_t entries, skua_time patience)
 {
     struct sk_driver *d = sk_mem_zalloc_aligned(SK_CACHELINE, sizeof(*d));
-    if (d == NULL) {
-        sk_log(SK_LOG_ERROR, "no memory for a worker's I/O (%zu bytes)", sizeof(*d));
+    if (d == NULL)
         return -ENOMEM;
-    }
-    d->counts = counts;
+    d->counts = &d->own_counts;
     /* Not O_NONBLOCK: a read in the ring would then return at once. */
     d->wake_fd = sk_sys.eventfd(0, EFD_CLOEXEC);
-    int rc = d->wake_fd < 0 ? -errno : sk_ring_open(&d->ring, settings->ring_entries);
+    int rc = d->wake_fd < 0 ? -errno : sk_ring_open(&d->ring, entries, patience);
     if (rc < 0) {
         if (d->wake_fd >= 0)
             sk_sys.close(d->wake_fd);
         sk_mem_free(d);
-        return sk_ring_explain(rc, settings->ring_entries);
+        return rc;
     }
     arm_wake(d);
     *out = d;
     return 0;
+}
+
+int sk_driver_open(struct sk_driver **out, const struct sk_settings *settings,
+                   struct sk_driver_counts *counts)
+{
+    int rc = open_driver(out, settings->ring_entries, skua_in(PATIENCE_NS));
+    if (rc < 0)
+        return sk_ring_explain(rc, settings->ring_entries);
+    (*out)->counts = counts;
+    return 0;
+}
+
+/* Apart, because it happens once. */
+static __attribute__((noinline)) int open_of_thread(struct sk_driver **out, struct skua_task *proxy,
+                                                    skua_time dl)
+{
+    static struct sk_log_limit limit;
+    skua_time now = sk_clock_now(), patience = now + PATIENCE_NS;
+    uint32_t most = sk_runtime.settings.ring_entries;
+    uint32_t entries = most < THREAD_ENTRIES ? most : THREAD_ENTRIES;
+    int rc = open_driver(out, entries, dl < patience ? dl : patience);
+    if (rc < 0)
+        return sk_log_may(&limit, now, COMPLAINT_EVERY_NS) ? sk_ring_explain(rc, entries)
+                                                           : sk_ring_code(rc);
+    (*out)->proxy = proxy;
+    proxy->proxy.driver = *out;
+    return 0;
+}
+
+int sk_driver_of_thread(struct sk_driver **out, struct skua_task *proxy, int fd, skua_time dl)
+{
+    *out = proxy->proxy.driver;
+    if (sk_likely(*out != NULL))
+        return 0;
+    return fcntl(fd, F_GETFD) < 0 ? -EBADF : open_of_thread(out, proxy, dl);
 }
 
 /* The read of the eventfd is ended first: a ring with a request in it gives its memory back much

@@ -10,6 +10,7 @@
 #include "io/fd.h"
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/sigpipe.h"
 #include "runtime/current.h"
 #include "runtime/driver.h"
 #include "runtime/runtime.h"
@@ -53,10 +54,6 @@ static bool settle(struct sk_op *op)
     if (!op->done || op->owed != 0)
         return false;
     struct ending end = {op->wait.task, op->ended};
-    if (sk_unlikely((end.task->flags & SK_TASK_PROXY) != 0)) {
-        sk_timer_disarm(&op->wait.timer);
-        sk_store_relaxed(&op->wait.timer.x_heap, NULL); /* the thread may outlive this worker */
-    }
     if (sk_unlikely(op->mailed)) {
         finish(op, end, SK_WAIT_WON);
         return true;
@@ -146,19 +143,6 @@ static bool end_unarmed(struct sk_op *op, int32_t res)
     return sk_op_complete(op, res);
 }
 
-/* "Arm me", from a plain thread: its deadline is watched by this worker's timers. */
-static bool take_plain(struct sk_op *op)
-{
-    if (op->is_refused)
-        return end_unarmed(op, op->res);
-    if (op->mailed)
-        return end_unarmed(op, -ECANCELED); /* the cancel was faster */
-    if (op->wait.deadline != SKUA_NEVER && sk_wait_arm(&op->wait) < 0)
-        return end_unarmed(op, -ENOMEM);
-    sk_op_arm(op);
-    return false;
-}
-
 static bool take_turn(struct sk_op *op)
 {
     op->queued = false;
@@ -172,8 +156,6 @@ static bool take_arm(struct sk_op *op)
 {
     if (op->queued)
         return take_turn(op);
-    if (!op->armed)
-        return take_plain(op);
     op->owed--; /* "cancel it", "once more" */
     if (!op->done)
         send_cancel(op);
@@ -206,7 +188,7 @@ void sk_driver_cancel(struct skua_task *t)
 
 void sk_op_reset(struct sk_op *op, struct sk_driver *d)
 {
-    op->at_once = op->is_file = op->is_refused = op->in_pool = false;
+    op->at_once = op->is_file = op->in_pool = false;
     op->done = op->mailed = op->cancel_sent = op->armed = op->queued = false;
     op->owed = 0;
     op->seen = 0;
@@ -245,9 +227,9 @@ static int outcome(const struct sk_op *op, int waited, int reason)
                                : op->res;
 }
 
-static int try_on_worker(struct sk_op *op, struct skua_task *task, skua_time dl)
+static int try_on(struct sk_driver *d, struct sk_op *op, struct skua_task *task, skua_time dl)
 {
-    sk_op_reset(op, sk_current_driver());
+    sk_op_reset(op, d);
     task->op = op; /* before the wait can be seen */
     int reason = 0;
     int rc = sk_wait_begin(&op->wait, dl, SK_WAIT_OP);
@@ -271,34 +253,22 @@ static int try_on_worker(struct sk_op *op, struct skua_task *task, skua_time dl)
     return outcome(op, rc, reason);
 }
 
-static int try_on_loan(struct sk_op *op, struct skua_task *proxy, struct sk_driver *d, skua_time dl)
+/* What the thread's own ring does is done in the thread: a write to a pipe without a reader would raise
+ * SIGPIPE. Those that take flags have MSG_NOSIGNAL. */
+static int try_quietly(struct sk_driver *d, struct sk_op *op, struct skua_task *proxy, skua_time dl)
 {
-    sk_op_reset(op, d);
-    proxy->op = op;
-    int reason = 0;
-    int rc = sk_wait_begin(&op->wait, dl, SK_WAIT_OP);
-    if (rc < 0) {
-        reason = rc;
-        rc = begin_at_once(op, reason);
-        if (rc < 0)
-            return rc;
-    }
-    int refused = sk_fd_enter(op);
-    if (refused < 0) {
-        if (sk_wait_abandon(&op->wait))
-            return refused;
-        op->is_refused = true; /* somebody has claimed it: the owner waits for his mail */
-        op->res = refused;
-    }
-    sk_driver_post(d, &op->arm);
-    rc = sk_wait_park(&op->wait);
-    if (refused == 0)
-        sk_fd_leave(op);
-    return outcome(op, rc, reason);
+    struct sk_sigpipe sigpipe;
+    if (op->kind != SK_OP_WRITE && op->kind != SK_OP_WRITEV)
+        return try_on(d, op, proxy, dl);
+    sk_sigpipe_hold(&sigpipe);
+    int rc = try_on(d, op, proxy, dl);
+    sk_sigpipe_release(&sigpipe, rc == -EPIPE);
+    return rc;
 }
 
 static int try_in_thread(struct sk_op *op, skua_time dl)
 {
+    struct sk_driver *d;
     if (sk_current_worker() != NULL)
         return -EPERM; /* a callback of the worker, which cannot wait for itself */
     int rc = sk_clock_check_deadline(dl);
@@ -307,13 +277,13 @@ static int try_in_thread(struct sk_op *op, skua_time dl)
     struct skua_task *proxy = sk_task_proxy();
     if (proxy == NULL)
         return -ENOMEM;
-    unsigned workers = skua_workers();
-    struct sk_driver *d = workers ? sk_current_acquire((unsigned)op->fd % workers) : NULL;
-    if (d == NULL) {
+    if (!sk_current_acquire()) {
         rc = sk_runtime_check();
         return rc < 0 ? rc : -ESHUTDOWN;
     }
-    rc = try_on_loan(op, proxy, d, dl);
+    rc = sk_wait_is_forbidden() ? -EPERM : sk_driver_of_thread(&d, proxy, op->fd, dl);
+    if (rc == 0)
+        rc = try_quietly(d, op, proxy, dl);
     sk_current_release();
     return rc;
 }
@@ -323,7 +293,8 @@ static int try(struct sk_op *op, skua_time dl)
     if (sk_unlikely(op->at_position) && sk_op_moves_file(op))
         return sk_op_try_file(op, dl);
     struct skua_task *task = sk_current_task();
-    return sk_likely(task != NULL) ? try_on_worker(op, task, dl) : try_in_thread(op, dl);
+    return sk_likely(task != NULL) ? try_on(sk_current_driver(), op, task, dl)
+                                   : try_in_thread(op, dl);
 }
 
 /* A queue of errors is not filled by what can be read: POLLERR, which comes unasked, tells of it. */

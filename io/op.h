@@ -1,7 +1,7 @@
 /* io/op.h - an I/O operation: how a coroutine or a plain thread waits for the kernel.
  * Owns:    struct sk_op, which lives on the waiter's stack; no other file writes its state.
- * Threads: "Owner" is the worker whose ring carries the operation; it alone reads and writes the
- *          state of the second part.
+ * Threads: "Owner" is the worker, or the plain thread, whose ring carries the operation; it alone
+ *          reads and writes the state of the second part.
  *
  * States, and what moves an operation on:
  *   FRESH     the waiter fills it in, begins its wait (sk_wait_begin), enters it into its
@@ -15,8 +15,9 @@
  * A limited operation may stand in its driver's queue between FRESH and ARMED. A poll that stays is
  * told of events while it is ARMED (sk_op_event). The first that was asked for is kept as its result,
  * and the owner mails itself the cancel that brings the terminal completion: that mail is `owed` too.
- * A coroutine arms on its own worker's ring, so it is FRESH -> ARMED before it parks. A plain
- * thread has no ring: it mails the operation to a worker (sk_op_take), which becomes the owner.
+ * A coroutine arms on its own worker's ring, a plain thread on one of its own (docs/adr/0013), so it
+ * is FRESH -> ARMED before it parks. While the thread is parked it sleeps in that ring's driver and
+ * does the owner's work there (runtime/wait.h); so all that follows is true of both.
  *
  * Who ends the wait: one claim of the waiter's x_wait (runtime/wait.h) decides.
  *   settle claims it (SK_WAIT_WOKEN), when nothing is owed any more: nobody else will touch the
@@ -103,14 +104,13 @@ struct sk_op {
     bool is_limited; /* occupies a thread of the kernel: so many at once in a ring, others queue */
     bool stays;      /* a poll that stays armed until an event comes that was asked for */
 
-    /* Set by the waiter before the operation is armed or mailed. */
+    /* Set by the waiter before the operation is armed. */
     bool at_once;     /* it may not wait: to be cancelled as soon as it was tried */
     bool is_file;     /* of a regular file or block device: at_once waits for it all the same */
-    bool is_refused;  /* may not be armed: `res` says why; a plain thread's only */
     bool in_pool;     /* no ring's: op_file.c */
     bool at_position; /* reads or writes at the file's own position, if fd has one */
 
-    /* Owner only, from the moment it is armed or mailed until the waiter is readied. */
+    /* Owner only, from the moment it is armed until the waiter is readied. */
     bool armed;       /* a request was made for it, or it was ended without one */
     bool queued;      /* waits for its turn among those that are limited */
     bool done;        /* the terminal completion has come */
@@ -134,8 +134,8 @@ struct sk_op {
 
     struct sk_driver *driver; /* on whose ring it is */
     struct sk_fd *entry;      /* of fd */
-    struct sk_mail arm;       /* "arm me"; once armed, "cancel it (once more)", from its owner */
-    struct sk_mail cancel;    /* "cancel it", from who won the claim */
+    struct sk_mail arm; /* "it is your turn"; once armed, "cancel it (once more)", from its owner */
+    struct sk_mail cancel; /* "cancel it", from who won the claim */
 };
 
 /* The offset that means the file's own position. */
@@ -161,7 +161,7 @@ static inline void sk_op_init(struct sk_op *op, enum sk_op_kind kind, int fd, co
 
 /* Coroutine or plain thread. Carries the operation out and waits for it until dl: what the kernel
  * gave, or -EINVAL (dl), -EAGAIN, -ETIMEDOUT, -ECANCELED, -EBADF (being closed), -ENOMEM, -EPERM,
- * -ESHUTDOWN, -EOWNERDEAD. */
+ * -ESHUTDOWN, -EOWNERDEAD; in a thread whose first it is also -EMFILE, -ENFILE, -ENOTSUP (no ring). */
 ssize_t sk_op_run(struct sk_op *op, skua_time dl);
 
 /* The same for SK_OP_POLL: revents as of poll(2). The kernel ends a poll of a ring also where the peer
@@ -212,6 +212,11 @@ void sk_driver_arm(struct sk_driver *d, const struct sk_op *op);
 void sk_driver_arm_at_once(struct sk_driver *d, const struct sk_op *op);
 /* Owner only. Prepares a request that cancels op by its address. */
 void sk_driver_arm_cancel(struct sk_driver *d, const struct sk_op *op);
+/* A plain thread, which holds the runtime. Its own driver, which it gets at its first operation and
+ * keeps until it ends: 0, or a negative errno after at most one line a minute. Where memory that is
+ * just being given back may help, it waits for that until dl, a second at most. -EBADF: fd is not open;
+ * the driver's own descriptors might get that very number. */
+int sk_driver_of_thread(struct sk_driver **out, struct skua_task *proxy, int fd, skua_time dl);
 /* Any thread. Pushes mail and wakes the owner if it sleeps; the push is the last access to the
  * operation. */
 void sk_driver_post(struct sk_driver *d, struct sk_mail *mail);

@@ -1,6 +1,8 @@
 /* io/poll.c - runtime/driver.h: a descriptor as one of the things that a wait waits for.
  * Owns:    struct poll, which lies where its waiter wants it.
- * Threads: arm and disarm: the waiter. The rest is the owner's of the operation: io/op.h.
+ * Threads: arm and disarm: the waiter. The rest is the owner's of the operation: io/op.h. A plain
+ *          thread is the owner itself: while it has polls it sleeps in its driver, whatever it waits
+ *          for (runtime/wait.h).
  *
  * A select waits with one x_wait for many things, so it cannot be parked on an operation, whose
  * canceller and whose owner would settle that x_wait between them. A poll is therefore an operation
@@ -49,7 +51,7 @@ struct poll {
     uint64_t ticket;
     uint64_t awaited; /* the ticket of disarm's wait, of the same task */
     _Atomic(uint32_t) x_state;
-    bool is_loan;   /* a plain thread's: it holds the runtime */
+    bool is_thread; /* a plain thread's: it holds the runtime */
     bool is_listed; /* in its descriptor's list */
 };
 
@@ -95,18 +97,33 @@ static void prepare(struct poll *p, int fd, short events, const struct sk_waiter
     sk_store_relaxed(&p->op.wait.timer.x_heap, NULL);
 }
 
-/* A ring to arm it on: this worker's, or one that is lent to a plain thread. */
-static int find_driver(struct poll *p, int fd, struct sk_driver **d)
+/* Of a plain thread. */
+static int hold_runtime(const struct sk_wait *wait, int fd, struct sk_driver **d)
+{
+    if (!sk_current_acquire()) {
+        int rc = sk_runtime_check();
+        return rc < 0 ? rc : -ESHUTDOWN;
+    }
+    int rc = sk_driver_of_thread(d, wait->task, fd, wait->deadline);
+    if (rc == 0)
+        wait->task->proxy.polls++;
+    else
+        sk_current_release();
+    return rc;
+}
+
+static void release_runtime(struct skua_task *proxy)
+{
+    proxy->proxy.polls--;
+    sk_current_release();
+}
+
+/* A ring to arm it on: this worker's, or the plain thread's own. */
+static int find_driver(struct poll *p, const struct sk_wait *wait, int fd, struct sk_driver **d)
 {
     *d = sk_current_driver();
-    p->is_loan = *d == NULL;
-    if (!p->is_loan)
-        return 0;
-    *d = sk_current_acquire((unsigned)fd);
-    if (*d != NULL)
-        return 0;
-    int rc = sk_runtime_check();
-    return rc < 0 ? rc : -ESHUTDOWN;
+    p->is_thread = *d == NULL;
+    return p->is_thread ? hold_runtime(wait, fd, d) : 0;
 }
 
 /* The generation of the descriptor's number that a poll means, and that it means one; and that the
@@ -136,35 +153,27 @@ static void end_closed(struct poll *p)
     end(&p->op);
 }
 
-static void start(struct poll *p, struct sk_driver *d)
-{
-    if (p->is_loan)
-        sk_driver_post(d, &p->op.arm);
-    else
-        sk_op_arm(&p->op);
-}
-
 int sk_driver_poll_arm(struct sk_driver_poll *storage, int fd, short events,
                        struct sk_waiter *waiter)
 {
     struct poll *p = poll_of(storage);
     struct sk_driver *d;
-    int rc = find_driver(p, fd, &d);
+    int rc = find_driver(p, waiter->wait, fd, &d);
     if (rc < 0)
         return rc;
     prepare(p, fd, events, waiter);
     sk_op_reset(&p->op, d);
     rc = enter_list(storage);
     if (rc == 0) {
-        start(p, d);
+        sk_op_arm(&p->op);
         return 0;
     }
     if (rc == -ECANCELED) {
         end_closed(p);
         return 0;
     }
-    if (p->is_loan)
-        sk_current_release();
+    if (p->is_thread)
+        release_runtime(p->task);
     return rc;
 }
 
@@ -203,8 +212,8 @@ int sk_driver_poll_disarm(struct sk_driver_poll *storage)
     }
     if (p->is_listed)
         sk_fd_leave(&p->op);
-    if (p->is_loan)
-        sk_current_release();
+    if (p->is_thread)
+        release_runtime(p->task);
     int rc = outcome(p);
     if (rc == 0 && p->op.res > 0)
         storage->bound |= stays;

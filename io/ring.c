@@ -26,7 +26,6 @@ enum {
     CQ_MOST = 65536, /* the kernel's bound */
     RING_BURST = 20, /* what one enter delivers at most: the kernel's IO_LOCAL_TW_DEFAULT_MAX */
     ENTRIES_MIN = 4,
-    MEMLOCK_PATIENCE_MS = 1000, /* the kernel returns the charge of a closed ring late */
     MEMLOCK_PAUSE_MS = 2,
 };
 
@@ -90,9 +89,8 @@ static int setup_by_level(struct sk_ring *r, uint32_t entries)
     }
 }
 
-static int setup_patiently(struct sk_ring *r, uint32_t entries)
+static int setup_patiently(struct sk_ring *r, uint32_t entries, skua_time until)
 {
-    skua_time until = sk_clock_now() + SKUA_MS(MEMLOCK_PATIENCE_MS);
     for (;;) {
         int rc = setup_by_level(r, entries);
         if (rc != -ENOMEM || sk_clock_now() >= until)
@@ -116,11 +114,11 @@ static uint32_t round_up(uint32_t entries)
     return n;
 }
 
-int sk_ring_open(struct sk_ring *r, uint32_t entries)
+int sk_ring_open(struct sk_ring *r, uint32_t entries, skua_time patience)
 {
     memset(r, 0, sizeof(*r));
     uint32_t wanted = round_up(entries), n = wanted;
-    int rc = setup_patiently(r, n);
+    int rc = setup_patiently(r, n, patience);
     while (rc == -ENOMEM && n > ENTRIES_MIN)
         rc = setup_by_level(r, n /= 2);
     if (rc < 0)
@@ -185,10 +183,23 @@ static void explain_files(int err)
     if (err == -EMFILE)
         sk_log(SK_LOG_ERROR,
                "io_uring: no descriptor is left (RLIMIT_NOFILE, %llu): raise it (ulimit -n, "
-               "LimitNOFILE=); each worker needs two",
+               "LimitNOFILE=); each worker needs two, and so does each other thread that does I/O",
                (unsigned long long)limit.rlim_cur);
     else
         sk_log(SK_LOG_ERROR, "io_uring: the system has no file left: raise sysctl fs.file-max");
+}
+
+int sk_ring_code(int err)
+{
+    switch (err) {
+    case -EPERM:
+    case -EACCES:
+    case -ENOSYS:
+    case -EINVAL:
+        return -ENOTSUP;
+    default:
+        return err;
+    }
 }
 
 int sk_ring_explain(int err, uint32_t entries)
@@ -197,31 +208,31 @@ int sk_ring_explain(int err, uint32_t entries)
     case -EPERM:
     case -EACCES:
         explain_refusal(err);
-        return -ENOTSUP;
+        break;
     case -ENOSYS:
         sk_log(SK_LOG_ERROR, "io_uring: this kernel has none (ENOSYS): run on Linux 5.13 or later "
                              "with CONFIG_IO_URING");
-        return -ENOTSUP;
+        break;
     case -EINVAL:
     case -ENOTSUP:
         sk_log(SK_LOG_ERROR, "io_uring: this kernel's is too old: run on Linux 5.13 or later");
-        return -ENOTSUP;
+        break;
     case -ENOMEM:
         sk_log(SK_LOG_ERROR,
                "io_uring: no memory for a ring of %u entries: raise the memory lock limit "
                "(RLIMIT_MEMLOCK, %llu bytes: ulimit -l, LimitMEMLOCK=) or set SKUA_RING_ENTRIES or "
-               "SKUA_WORKERS lower",
+               "SKUA_WORKERS lower, or do I/O in fewer threads",
                entries, memlock_bytes());
-        return err;
+        break;
     case -EMFILE:
     case -ENFILE:
         explain_files(err);
-        return err;
+        break;
     default:
         sk_log(SK_LOG_ERROR, "io_uring: cannot set up a ring of %u entries: error %d (%s)", entries,
                -err, strerrorname_np(-err));
-        return err;
     }
+    return sk_ring_code(err);
 }
 
 static int wait_arg(struct io_uring_getevents_arg *arg, struct __kernel_timespec *ts,

@@ -24,12 +24,14 @@ struct sk_ring {
 
 /* Flags that the kernel took, tried from the best to the plainest; told once when they are not the
  * best. 0, or a negative errno. `entries` is rounded up to a power of two, and made smaller where
- * the memory lock limit leaves no choice. Says nothing when it fails: sk_ring_explain does. */
-int sk_ring_open(struct sk_ring *r, uint32_t entries);
+ * the memory lock limit leaves no choice, after it has waited until `patience` for memory of rings that
+ * were just closed. Says nothing when it fails: sk_ring_explain does. */
+int sk_ring_open(struct sk_ring *r, uint32_t entries, skua_time patience);
 void sk_ring_close(struct sk_ring *r);
 
-/* Prints the line that names cause and remedy of a failure of sk_ring_open. Returns what the
- * program is told: -ENOTSUP where this system has no io_uring for us, else err. */
+/* What the program is told of a failure of sk_ring_open: -ENOTSUP where this system has no io_uring for
+ * us, else err. sk_ring_explain prints the line that names cause and remedy before it returns that. */
+int sk_ring_code(int err);
 int sk_ring_explain(int err, uint32_t entries);
 
 /* Submits what is prepared, and waits for `want` (0 or 1) completions until `until`. 0; or -EBUSY,

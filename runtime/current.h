@@ -2,6 +2,8 @@
 #ifndef SK_RUNTIME_CURRENT_H
 #define SK_RUNTIME_CURRENT_H
 
+#include <stdbool.h>
+
 #include "arch.h"
 
 struct skua_task;
@@ -23,13 +25,12 @@ struct sk_driver *sk_current_driver(void);
 /* The timers of this thread's worker; NULL in a plain thread. */
 struct sk_timer_heap *sk_current_timers(void);
 
-/* Any thread. The driver of worker `index` while the runtime runs, for plain threads' operations;
- * NULL without a runtime or while it stops. Between this and sk_current_release the runtime does
- * not take the driver down. */
-struct sk_driver *sk_current_acquire(unsigned index);
+/* Any thread. True while the runtime runs: then stop waits until sk_current_release, and ends the
+ * thread's wait meanwhile. False without a runtime or while it stops. */
+bool sk_current_acquire(void);
 void sk_current_release(void);
 
-/* Any thread. Wakes worker that owns d if it sleeps, after mail for it was published by a seq_cst
+/* Any thread. Wakes the worker that owns d if it sleeps, after mail for it was published by a seq_cst
  * operation. */
 void sk_current_wake(struct sk_driver *d);
 

@@ -72,14 +72,13 @@ unsigned skua_workers(void)
     return sk_current_worker() != NULL || sk_runtime_check() == 0 ? sk_runtime.worker_count : 0;
 }
 
-struct sk_driver *sk_current_acquire(unsigned index)
+bool sk_current_acquire(void)
 {
     sk_add_seq_cst(&sk_runtime.x_users, 1u);
-    if (sk_load_seq_cst(&sk_runtime.x_state) != SK_RUNTIME_RUNNING) {
-        sk_current_release();
-        return NULL;
-    }
-    return sk_runtime.workers[index % sk_runtime.worker_count].driver;
+    if (sk_load_seq_cst(&sk_runtime.x_state) == SK_RUNTIME_RUNNING)
+        return true;
+    sk_current_release();
+    return false;
 }
 
 bool sk_runtime_hold(void)
@@ -292,8 +291,9 @@ static void end_wait(struct skua_task *proxy)
         sk_wait_wake(proxy, word, SK_WAIT_SHUTDOWN);
 }
 
-/* Threads inside sk_current_acquire or sk_runtime_hold are gone in a moment, unless the worker that
- * is to end their operation computes: then at `until` it is -ETIMEDOUT. */
+/* Threads inside sk_current_acquire or sk_runtime_hold are gone in a moment, unless the kernel does
+ * not let an operation go (a file on a disk that does not answer): then at `until` it is
+ * -ETIMEDOUT. */
 static int await_no_users(skua_time until)
 {
     for (unsigned spins = 0; sk_load_seq_cst(&sk_runtime.x_users) != 0; spins++) {
@@ -365,6 +365,7 @@ int skua_stop(skua_time dl)
     sk_store_seq_cst(&sk_runtime.x_state, (uint32_t)SK_RUNTIME_ENDING);
     (void)await_no_users(SKUA_NEVER); /* those only wake: no worker computes any more */
     tear_down();
+    sk_task_close_driver(); /* of the others each gives its own back when it ends */
     sk_store_seq_cst(&sk_runtime.x_state, (uint32_t)SK_RUNTIME_NONE);
     return 0;
 }

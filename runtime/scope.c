@@ -235,7 +235,7 @@ static int spawn_any(struct sk_scope *s, int (*fn)(void *), void *arg, size_t le
 {
     if (sk_current_worker() != NULL)
         return spawn_here(s, fn, arg, len, o, out, site);
-    if (sk_current_acquire(0) == NULL)
+    if (!sk_current_acquire())
         return sk_runtime_check() < 0 ? sk_runtime_check() : -ESHUTDOWN;
     int rc = spawn_here(s, fn, arg, len, o, out, site);
     sk_current_release();

@@ -57,7 +57,7 @@ int skua_timer_start(skua_timer *t, skua_time when, void (*fn)(void *), void *ar
     if (w != NULL)
         return sk_timer_arm(&w->timers, timer, when);
     /* A plain thread's timers go to the workers in turn. */
-    if (sk_current_acquire(0) == NULL)
+    if (!sk_current_acquire())
         return sk_runtime_check() < 0 ? sk_runtime_check() : -ESHUTDOWN;
     unsigned index = sk_add_relaxed(&sk_runtime.x_next, 1u) % sk_runtime.worker_count;
     rc = sk_timer_arm(&sk_runtime.workers[index].timers, timer, when);

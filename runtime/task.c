@@ -15,6 +15,7 @@
 #include "runtime/runtime.h"
 #include "runtime/sched.h"
 #include "runtime/scope.h"
+#include "runtime/wait.h"
 #include "runtime/worker.h"
 
 /* ---- records ---- */
@@ -164,9 +165,17 @@ void sk_task_stop(void)
     sk_unlock(&pool.lock);
 }
 
+static pthread_key_t proxy_key;
+static pthread_once_t proxy_once = PTHREAD_ONCE_INIT;
+static _Atomic(bool) x_has_proxy_key;
+
 void sk_task_after_fork(void)
 {
     sk_store_relaxed(&pool.lock.x_held, 0u); /* its holder may be a thread that is not here */
+    struct skua_task *proxy =
+        sk_load_relaxed(&x_has_proxy_key) ? pthread_getspecific(proxy_key) : NULL;
+    if (proxy != NULL)
+        proxy->proxy.driver = NULL; /* the parent's thread has it */
 }
 
 uint64_t sk_task_id(struct skua_task *task)
@@ -178,12 +187,10 @@ uint64_t sk_task_id(struct skua_task *task)
 
 /* ---- proxies of plain threads ---- */
 
-static pthread_key_t proxy_key;
-static pthread_once_t proxy_once = PTHREAD_ONCE_INIT;
-
 static void give_proxy(void *arg)
 {
     struct skua_task *proxy = arg;
+    sk_wait_close_driver(proxy);
     sk_lock(&pool.lock);
     sk_list_remove(&proxy->link);
     proxy->next = pool.spare_proxies;
@@ -195,6 +202,7 @@ static void make_proxy_key(void)
 {
     sk_list_init(&pool.proxies);
     SK_CHECK(pthread_key_create(&proxy_key, give_proxy) == 0);
+    sk_store_relaxed(&x_has_proxy_key, true);
 }
 
 struct skua_task *sk_task_proxy(void)
@@ -220,6 +228,14 @@ struct skua_task *sk_task_proxy(void)
         return NULL;
     }
     return proxy;
+}
+
+void sk_task_close_driver(void)
+{
+    struct skua_task *proxy =
+        sk_load_relaxed(&x_has_proxy_key) ? pthread_getspecific(proxy_key) : NULL;
+    if (proxy != NULL)
+        sk_wait_close_driver(proxy);
 }
 
 void sk_task_each_proxy(void (*fn)(struct skua_task *proxy))

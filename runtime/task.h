@@ -27,6 +27,7 @@
 #include "runtime/base/list.h"
 #include "runtime/base/lock.h"
 
+struct sk_driver;
 struct sk_scope;
 struct sk_worker;
 struct sk_stack;
@@ -56,6 +57,13 @@ enum {
 
 enum { SK_TASK_COPY_BYTES = 64, SK_TASK_UNSHIELDED = -1 };
 
+/* What only the proxy of a plain thread has (runtime/wait.h). */
+struct sk_proxy {
+    struct sk_driver *driver;   /* the thread's own, from its first operation until it ends */
+    uint32_t polls;             /* the thread alone: polls of a select that are on that driver */
+    _Atomic(uint32_t) x_wakers; /* threads that may wake the driver at this moment */
+};
+
 struct skua_task {
     /* Line 1: all that an empty child needs. */
     alignas(SK_CACHELINE) int (*fn)(void *);
@@ -69,7 +77,8 @@ struct skua_task {
     };
     _Atomic(uint64_t) x_wait; /* runtime/wait.h */
     struct sk_scope *scopes;  /* the innermost scope that it has open; owner */
-    _Atomic(uint32_t) x_refs; /* 1 for the runtime while it lives, 1 for each handle */
+    _Atomic(uint32_t) x_refs; /* 1 for the runtime while it lives, 1 for each handle; of a proxy
+                                 SK_PROXY_..., runtime/wait.h */
     _Atomic(uint8_t) x_state;
     uint8_t flags;
     uint16_t affinity; /* 0 any worker, n: worker n - 1 only */
@@ -89,7 +98,10 @@ struct skua_task {
         x_shield; /* SK_TASK_UNSHIELDED, or the depth of open scopes when the shield went up */
 
     /* Line 3. */
-    unsigned char copy[SK_TASK_COPY_BYTES]; /* skua_spawn_copy's bytes, if they fit */
+    union {
+        unsigned char copy[SK_TASK_COPY_BYTES]; /* skua_spawn_copy's bytes, if they fit */
+        struct sk_proxy proxy;
+    };
 };
 
 static_assert(sizeof(struct skua_task) == 3 * SK_CACHELINE, "a record is three cache lines");
@@ -133,6 +145,8 @@ void sk_task_stop(void);
 void sk_task_after_fork(void);
 /* The proxy record of this plain thread; NULL: no memory. It goes back when the thread ends. */
 struct skua_task *sk_task_proxy(void);
+/* Plain thread. Gives the driver of its own back before it ends; it may get another. */
+void sk_task_close_driver(void);
 /* Calls fn for the proxy of every plain thread that has one. */
 void sk_task_each_proxy(void (*fn)(struct skua_task *proxy));
 

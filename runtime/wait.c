@@ -101,13 +101,13 @@ static int begin_as_thread(struct sk_wait *w, skua_time dl, unsigned flags)
     if (rc < 0)
         return rc;
     w->deadline = dl;
-    sk_store_relaxed(&w->timer.x_heap, NULL); /* the owner of an operation's ring may look */
     if (dl != SKUA_NEVER && dl <= sk_clock_now())
         return -ETIMEDOUT;
     w->task = sk_task_proxy();
     if (w->task == NULL)
         return -ENOMEM;
-    sk_store_relaxed(&w->task->x_refs, 0u);
+    sk_store_relaxed(&w->task->x_refs,
+                     (flags & SK_WAIT_OP) != 0 ? SK_PROXY_AT_DRIVER : SK_PROXY_AWAKE);
     w->ticket = sk_wait_next_ticket(w->task, flags | SK_WAIT_THREAD);
     (void)sk_xchg_seq_cst(&w->task->x_wait, w->ticket); /* WT3 */
     /* Stop sets its state, then ends the waits of all proxies: one of the two is seen. */
@@ -222,35 +222,101 @@ static int park_coroutine(struct sk_wait *w)
     return sk_wait_result(w);
 }
 
-/* A plain thread sleeps on its proxy's x_refs, which counts nothing: 1 says that it was readied.
- * Whoever wins the claim of a WAITING thread stores it, and that is the waker's last access; so the
+/* ---- a plain thread ---- */
+
+/* The winner of a WAITING thread's claim says so here, and that is the winner's last access: so the
  * thread, even at its deadline, first waits for it. */
-static void sleep_until_readied(struct skua_task *proxy)
+static bool is_readied(const struct skua_task *proxy)
 {
-    while (sk_load_acquire(&proxy->x_refs) == 0)
-        (void)sk_sys_futex_wait(&proxy->x_refs, 0, SKUA_NEVER);
+    return sk_load_acquire(&proxy->x_refs) == SK_PROXY_READIED; /* PX2 */
 }
 
-static void park_until(struct sk_wait *w, skua_time deadline)
+static void sleep_on_word(struct skua_task *proxy)
 {
-    while (sk_load_acquire(&w->task->x_refs) == 0) {
-        if (sk_sys_futex_wait(&w->task->x_refs, 0, deadline) != -ETIMEDOUT)
+    while (!is_readied(proxy))
+        (void)sk_sys_futex_wait(&proxy->x_refs, SK_PROXY_AWAKE, SKUA_NEVER);
+}
+
+static void park_on_word(struct sk_wait *w)
+{
+    while (!is_readied(w->task)) {
+        if (sk_sys_futex_wait(&w->task->x_refs, SK_PROXY_AWAKE, w->deadline) != -ETIMEDOUT)
             continue;
         if (sk_wait_claim(w->task, w->ticket, SK_WAIT_TIMEDOUT) == SK_WAIT_LOST)
-            sleep_until_readied(w->task);
+            sleep_on_word(w->task);
         return;
     }
+}
+
+/* Until something has come to the driver, or the thread was readied, or `until`; then takes it in. */
+static void sleep_in_driver(struct skua_task *proxy, skua_time until)
+{
+    struct sk_driver *d = proxy->proxy.driver;
+    uint32_t word = sk_load_acquire(&proxy->x_refs); /* PX2 */
+    if (word == SK_PROXY_READIED)
+        return;
+    if (!sk_cas_seq_cst(&proxy->x_refs, &word, (uint32_t)SK_PROXY_IN_DRIVER)) /* PX3 */
+        return;
+    sk_driver_wait(d, until);
+    word = SK_PROXY_IN_DRIVER;
+    (void)sk_cas_acq_rel(&proxy->x_refs, &word, (uint32_t)SK_PROXY_AT_DRIVER);
+    (void)sk_driver_poll(d);
+}
+
+/* The deadline has passed. True: the wait is over. False: the thread will be readied; an operation's
+ * by its terminal completion, for which it has asked the kernel now. */
+static bool time_out_thread(struct sk_wait *w)
+{
+    if ((w->ticket & SK_WAIT_OP) == 0)
+        return sk_wait_claim(w->task, w->ticket, SK_WAIT_TIMEDOUT) != SK_WAIT_LOST;
+    (void)sk_wait_wake(w->task, w->ticket, SK_WAIT_TIMEDOUT);
+    return false;
+}
+
+/* claimed: it will be readied, and has no deadline any more. */
+static void park_in_driver(struct sk_wait *w, bool claimed)
+{
+    skua_time deadline = claimed ? SKUA_NEVER : w->deadline;
+    while (!is_readied(w->task)) {
+        sleep_in_driver(w->task, deadline);
+        if (deadline == SKUA_NEVER || sk_clock_now() < deadline)
+            continue;
+        if (time_out_thread(w))
+            return;
+        deadline = SKUA_NEVER;
+    }
+}
+
+/* What it waits for may come to its driver: the wait is an operation's, or a select's with polls. */
+static bool needs_driver(const struct sk_wait *w)
+{
+    return (w->ticket & SK_WAIT_OP) != 0 || w->task->proxy.polls > 0;
 }
 
 static int park_thread(struct sk_wait *w)
 {
     uint64_t word = w->ticket;
-    bool is_op = (w->ticket & SK_WAIT_OP) != 0; /* its deadline is kept by the ring's owner */
-    if (sk_wait_swap(w->task, &word, sk_wait_waiting(w->ticket)))
-        park_until(w, is_op ? SKUA_NEVER : w->deadline);
-    else if (is_op && (word & SK_WAIT_REASON_MASK) != SK_WAIT_WOKEN)
-        sleep_until_readied(w->task);
+    if (!sk_wait_swap(w->task, &word, sk_wait_waiting(w->ticket))) {
+        if ((word & SK_WAIT_OP) != 0 && (word & SK_WAIT_REASON_MASK) != SK_WAIT_WOKEN)
+            park_in_driver(w, true); /* the mail of the winner is under way */
+    } else if (needs_driver(w)) {
+        park_in_driver(w, false);
+    } else {
+        park_on_word(w);
+    }
     return sk_wait_result(w);
+}
+
+/* A waker has counted itself in before it let the thread go on: once none is left, none comes. */
+void sk_wait_close_driver(struct skua_task *proxy)
+{
+    struct sk_proxy *p = &proxy->proxy;
+    if (p->driver == NULL)
+        return;
+    for (unsigned spins = 0; sk_load_acquire(&p->x_wakers) != 0; spins++) /* PX6 */
+        sk_lock_relax(spins);
+    sk_driver_close(p->driver);
+    p->driver = NULL;
 }
 
 int sk_wait_park_fully(struct sk_wait *w)
@@ -278,10 +344,35 @@ bool sk_wait_wake(struct skua_task *task, uint64_t ticket, unsigned reason)
     return true;
 }
 
+/* Counted in while it touches the driver, which the thread may close as soon as it was readied. */
+static void wake_beside_driver(struct skua_task *proxy)
+{
+    struct sk_proxy *p = &proxy->proxy;
+    sk_add_relaxed(&p->x_wakers, 1u);
+    uint32_t before = sk_xchg_acq_rel(&proxy->x_refs, (uint32_t)SK_PROXY_READIED); /* PX1 */
+    if (before == SK_PROXY_IN_DRIVER)
+        sk_driver_wake(p->driver);
+    else if (before == SK_PROXY_AWAKE)
+        sk_sys_futex_wake(&proxy->x_refs, 1);
+    (void)sk_sub_acq_rel(&p->x_wakers, 1u); /* PX5 */
+}
+
+/* Whether the thread has a driver is known by the claim: it was WAITING, and makes none then. */
 void sk_wait_wake_proxy(struct skua_task *proxy)
 {
-    sk_store_release(&proxy->x_refs, 1u);
+    if (proxy->proxy.driver != NULL) {
+        wake_beside_driver(proxy);
+        return;
+    }
+    sk_store_release(&proxy->x_refs, (uint32_t)SK_PROXY_READIED); /* PX1 */
     sk_sys_futex_wake(&proxy->x_refs, 1);
+}
+
+void sk_wait_after_mail(struct skua_task *proxy)
+{
+    if (sk_load_seq_cst(&proxy->x_refs) == SK_PROXY_IN_DRIVER) /* PX4 */
+        sk_driver_wake(proxy->proxy.driver);
+    (void)sk_sub_acq_rel(&proxy->proxy.x_wakers, 1u); /* PX5 */
 }
 
 void sk_wait_kick(struct skua_task *task, int depth, bool stop)

@@ -22,6 +22,15 @@
  *        sets x_cancel (seq_cst), then looks at x_wait: one of the two sees the other (Dekker). The
  *        look in begin is only the usual answer to a cancellation that came before. (A plain thread:
  *        seq_cst exchange in begin, then it looks whether the runtime stops.)
+ * A plain thread has a word of its own to sleep on, its proxy's x_refs (SK_PROXY_...). Its operations
+ * are on a driver of its own. While it has some it sleeps in that driver, which it must look after,
+ * else on the word.
+ * Order: PX1 acq_rel exchange to READIED by the winner of the claim -> PX2 acquire load by the thread.
+ *        PX3 seq_cst CAS to IN_DRIVER, then the thread looks for mail in its driver; PX4 seq_cst push
+ *        of mail (OP4), then the sender looks at x_refs: one of the two sees the other (Dekker).
+ *        PX5 release of x_wakers by who has woken the driver -> PX6 acquire load that finds 0 when
+ *        the thread ends: then it closes the driver. A waker counts itself in before PX1, or before
+ *        OP4, and the thread goes on only after it has seen that: so it sees the count.
  * A waiter's stack is touched only by who holds the lock of a queue that it is in, or has won its
  * claim: a timer and a canceller know it by record and ticket alone, and records are
  * type-stable. */
@@ -69,6 +78,14 @@ enum {
     SK_WAIT_EPOCH_SHIFT = 8,
 };
 
+/* x_refs of a proxy, which counts nothing there. */
+enum {
+    SK_PROXY_AWAKE,     /* the thread runs, or sleeps on this word */
+    SK_PROXY_READIED,   /* its wait was claimed while it slept: the winner's last access */
+    SK_PROXY_AT_DRIVER, /* it runs, and looks here before it sleeps in its driver */
+    SK_PROXY_IN_DRIVER, /* it sleeps in its driver, or is about to */
+};
+
 /* One wait, on the waiter's stack. */
 struct sk_wait {
     struct sk_list
@@ -106,8 +123,7 @@ void sk_wait_commit(struct skua_task *task, void *ticket);
 int sk_wait_code(uint64_t word);
 
 /* Worker only. Arms the timer of a wait that has a deadline, on this worker; park does so itself
- * for a coroutine. For a plain thread's operation the ring's owner does, and disarms it
- * (sk_timer_disarm) at the terminal completion. */
+ * for a coroutine. */
 int sk_wait_arm(struct sk_wait *w);
 
 /* The waiter only, instead of park. False: somebody has claimed it: the wake must be used or passed
@@ -240,6 +256,16 @@ static inline void sk_wait_finish(struct skua_task *task, enum sk_wait_claim cla
 
 /* Any thread. Wakes the plain thread behind proxy, whose claim the caller has won. */
 void sk_wait_wake_proxy(struct skua_task *proxy);
+
+/* Any thread. Around the push of mail to the driver of the plain thread behind proxy: the driver
+ * stays until after_mail, which wakes the thread if it sleeps there. */
+static inline void sk_wait_before_mail(struct skua_task *proxy)
+{
+    sk_add_relaxed(&proxy->proxy.x_wakers, 1u);
+}
+void sk_wait_after_mail(struct skua_task *proxy);
+/* The thread behind proxy, which has no operation in flight: closes its driver, if it has one. */
+void sk_wait_close_driver(struct skua_task *proxy);
 
 /* Any thread. Until permit, who runs here is nobody, as in a callback that another's end calls:
  * skua_self() is NULL, and what would wait gets -EPERM. Nestable; nothing in between suspends.

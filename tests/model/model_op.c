@@ -2,7 +2,9 @@
  * the real driver, on a kernel that is played. When the call returns, nobody has the operation: not
  * the kernel, not a request that is prepared, not who has cancelled it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <unistd.h>
 
 #include "io/fd.h"
 #include "io/op.h"
@@ -13,7 +15,7 @@
 #include "tests/model/explore.h"
 #include "tests/model/world.h"
 
-enum { SQ = 8, CQ = 16, WAKE_FD = 5, GOT = 4, CALLER = 0, OWNER = 1 };
+enum { SQ = 8, CQ = 16, WAKE_FD = 5, FD = 9, GOT = 4, CALLER = 0 };
 
 static struct {
     struct sk_driver *driver;
@@ -21,6 +23,7 @@ static struct {
     bool readied; /* the coroutine, by its worker */
     _Atomic(int) x_quit;
     int result;
+    struct sk_driver_poll storage;
     struct sk_op op; /* no stack's: what comes next there would write to it when it is gone */
     /* The kernel. Of one ring, whose owner alone looks at all but the last three. */
     struct io_uring_sqe sqes[SQ];
@@ -33,6 +36,8 @@ static struct {
     int told;         /* what it has told of */
     bool wake_read;   /* a read of the eventfd waits */
     bool evasive;     /* has said once that it had the read in hand */
+    bool closed;      /* the eventfd */
+    bool is_select;   /* others may ready the thread, too */
     _Atomic(uint32_t) x_data, x_hung_up, x_event, x_bell;
 } m;
 
@@ -112,7 +117,6 @@ static void look(void)
 
 int sk_ring_enter(struct sk_ring *r, unsigned want, skua_time until)
 {
-    (void)until;
     for (; m.sq_head != r->uring.sq.sqe_tail; m.sq_head++)
         submit(&m.sqes[m.sq_head % SQ]);
     for (;;) {
@@ -120,13 +124,16 @@ int sk_ring_enter(struct sk_ring *r, unsigned want, skua_time until)
         look();
         if (want == 0 || m.cq_tail != m.cq_head)
             return 0;
-        (void)model_futex_wait(&m.x_bell, bell, false);
+        if (!model_futex_wait(&m.x_bell, bell, until != SKUA_NEVER)) {
+            world.now = until;
+            return 0;
+        }
     }
 }
 
-int sk_ring_open(struct sk_ring *r, uint32_t entries)
+int sk_ring_open(struct sk_ring *r, uint32_t entries, skua_time patience)
 {
-    (void)entries;
+    (void)entries, (void)patience;
     m.ring = r;
     r->entries = SQ;
     r->uring.sq.khead = &m.sq_head;
@@ -145,6 +152,11 @@ void sk_ring_close(struct sk_ring *r)
     (void)r;
 }
 
+int sk_ring_code(int err)
+{
+    return err;
+}
+
 int sk_ring_explain(int err, uint32_t entries)
 {
     (void)entries;
@@ -160,16 +172,22 @@ static int make_eventfd(unsigned initial, int flags)
 static ssize_t write_event(int fd, const void *buf, size_t n)
 {
     (void)fd, (void)buf;
+    model_assert(!m.closed);
     sk_store_seq_cst(&m.x_event, 1u);
     ring_bell();
     return (ssize_t)n;
 }
 
+static int close_event(int fd)
+{
+    (void)fd;
+    m.closed = true;
+    return 0;
+}
+
 /* The call has returned: who else knows its operation? */
 static void kernel_has_forgotten(void)
 {
-    if (model_self() != CALLER || world.kinds[CALLER] == WORLD_PLAIN)
-        return; /* the ring is another thread's to look at */
     model_assert(m.pending == 0);
     for (unsigned i = m.sq_head; i != m.ring->uring.sq.sqe_tail; i++)
         model_assert(m.sqes[i % SQ].opcode != IORING_OP_ASYNC_CANCEL);
@@ -183,20 +201,14 @@ struct sk_driver *sk_current_driver(void)
     return w != NULL ? w->driver : NULL;
 }
 
-struct sk_driver *sk_current_acquire(unsigned index)
+bool sk_current_acquire(void)
 {
-    (void)index;
-    return m.driver;
+    return true;
 }
 
 void sk_current_wake(struct sk_driver *d)
 {
     sk_driver_wake(d);
-}
-
-unsigned skua_workers(void)
-{
-    return 1;
 }
 
 int sk_fd_enter(struct sk_op *op)
@@ -208,6 +220,12 @@ int sk_fd_enter(struct sk_op *op)
 void sk_fd_leave(struct sk_op *op)
 {
     (void)op;
+}
+
+bool sk_fd_is_closing(int fd)
+{
+    (void)fd;
+    return false;
 }
 
 void sk_fd_after_fork(void)
@@ -253,7 +271,7 @@ void sk_park(void (*commit)(struct skua_task *task, void *arg), void *arg)
 void sk_ready(struct skua_task *task)
 {
     if ((task->flags & SK_TASK_PROXY) != 0) {
-        model_assert(model_self() == OWNER);
+        model_assert(model_self() == CALLER || m.is_select);
         sk_wait_wake_proxy(task);
         return;
     }
@@ -263,31 +281,39 @@ void sk_ready(struct skua_task *task)
 
 /* ---- models ---- */
 
-static void make_driver(unsigned owner)
+static void begin(void)
 {
     world_begin();
     sk_sys.eventfd = make_eventfd;
     sk_sys.write = write_event;
-    model_assert(sk_driver_open(&m.driver, &sk_runtime.settings, &m.counts) == 0);
-    world.workers[owner].driver = m.driver;
+    sk_sys.close = close_event;
+    if (fcntl(FD, F_GETFD) < 0) /* the driver of a thread asks the real kernel whether it is open */
+        model_assert(dup2(open("/dev/null", O_RDONLY | O_CLOEXEC), FD) == FD);
 }
 
 static void setup(void)
 {
-    make_driver(CALLER);
+    begin();
+    model_assert(sk_driver_open(&m.driver, &sk_runtime.settings, &m.counts) == 0);
+    world.workers[CALLER].driver = m.driver;
 }
 
 static void setup_thread(void)
 {
-    make_driver(OWNER);
+    begin();
     world_set(CALLER, WORLD_PLAIN);
-    world_set(OWNER, WORLD_LOOP);
+}
+
+static void setup_select(void)
+{
+    setup_thread();
+    m.is_select = true;
 }
 
 static __attribute__((noinline)) int read_once(skua_time dl)
 {
     int buffer = 0;
-    sk_op_init(&m.op, SK_OP_RECV, 9, &buffer, sizeof(buffer), 0, 0);
+    sk_op_init(&m.op, SK_OP_RECV, FD, &buffer, sizeof(buffer), 0, 0);
     int rc = (int)sk_op_run(&m.op, dl);
     kernel_has_forgotten();
     model_assert(rc < 0 || (rc == GOT && buffer == 7));
@@ -322,7 +348,7 @@ MODEL(op_cancel_complete, .state = &m, .state_bytes = sizeof(m), .setup = setup,
 
 static __attribute__((noinline)) int poll_once(void)
 {
-    sk_op_init(&m.op, SK_OP_POLL, 9, NULL, 0, 0, POLLOUT);
+    sk_op_init(&m.op, SK_OP_POLL, FD, NULL, 0, 0, POLLOUT);
     int rc = sk_op_poll(&m.op, SKUA_NEVER);
     kernel_has_forgotten();
     model_gone(&m.op, sizeof(m.op));
@@ -353,31 +379,81 @@ MODEL(op_half_closed, .state = &m, .state_bytes = sizeof(m), .setup = setup,
 MODEL(op_half_closed_cancel, .state = &m, .state_bytes = sizeof(m), .setup = setup,
       .threads = {poller, canceller, peer_hangs_up_first})
 
-/* ---- a plain thread's operation, on a worker's ring; its deadline is the worker's ---- */
+/* ---- a plain thread's operation, on a ring of its own, whose driver goes when the thread ends ---- */
+
+static void end_thread(void)
+{
+    sk_wait_close_driver(&world.tasks[CALLER]);
+}
 
 static void thread_reader(void)
 {
     m.result = read_once(WORLD_SOON);
     model_assert(m.result == GOT || m.result == -ETIMEDOUT);
-    sk_store_seq_cst(&m.x_quit, 1);
-    sk_driver_wake(m.driver);
+    end_thread();
 }
 
-static void owner(void)
+static void patient_thread_reader(void)
 {
-    struct sk_worker *w = model_worker();
-    bool passed = false;
-    while (sk_load_seq_cst(&m.x_quit) == 0) {
-        (void)sk_driver_poll(w->driver);
-        if (!passed && sk_timer_first(&w->timers) != SKUA_NEVER && model_choose(2) == 0) {
-            passed = true;
-            (void)sk_timer_fire(&w->timers, WORLD_SOON);
-            continue;
-        }
-        if (sk_load_seq_cst(&m.x_quit) == 0)
-            sk_driver_wait(w->driver, SKUA_NEVER);
-    }
+    m.result = read_once(SKUA_NEVER);
+    model_assert(m.result == GOT || m.result == -ESHUTDOWN);
+    end_thread();
+}
+
+/* As stop does: it knows the wait by what it reads. */
+static void stopper(void)
+{
+    struct skua_task *proxy = &world.tasks[CALLER];
+    uint64_t word = sk_load_seq_cst(&proxy->x_wait);
+    if ((word & SK_WAIT_NOCANCEL) == 0)
+        sk_wait_wake(proxy, word, SK_WAIT_SHUTDOWN);
+}
+
+/* Ends the read in any case: the thread may not have begun it. */
+static void stopper_and_peer(void)
+{
+    stopper();
+    peer();
 }
 
 MODEL(op_thread, .state = &m, .state_bytes = sizeof(m), .setup = setup_thread,
-      .threads = {thread_reader, owner, peer}, .tso_preemptions = 2)
+      .threads = {thread_reader, peer})
+MODEL(op_thread_stop, .state = &m, .state_bytes = sizeof(m), .setup = setup_thread,
+      .threads = {patient_thread_reader, stopper_and_peer})
+MODEL(op_thread_stop_peer, .state = &m, .state_bytes = sizeof(m), .setup = setup_thread,
+      .threads = {patient_thread_reader, stopper, peer})
+
+/* ---- a plain thread's select: a poll on its ring, and a waker that has nothing to do with that ---- */
+
+static __attribute__((noinline)) int select_once(skua_time dl)
+{
+    struct sk_wait wait;
+    struct sk_waiter waiter = {.wait = &wait};
+    m.storage.bound = 0;
+    model_assert(sk_wait_begin(&wait, dl, 0) == 0);
+    model_assert(sk_driver_poll_arm(&m.storage, FD, POLLOUT, &waiter) == 0);
+    int rc = sk_wait_park(&wait);
+    int events = sk_driver_poll_disarm(&m.storage);
+    kernel_has_forgotten();
+    model_gone(&m.storage, sizeof(m.storage));
+    return events != 0 ? events : rc;
+}
+
+static void selecter(void)
+{
+    m.result = select_once(WORLD_SOON);
+    model_assert(m.result == POLLOUT || m.result == -ETIMEDOUT || m.result == -ESHUTDOWN);
+    end_thread();
+}
+
+static void patient_selecter(void)
+{
+    m.result = select_once(SKUA_NEVER);
+    model_assert(m.result == POLLOUT || m.result == -ESHUTDOWN);
+    end_thread();
+}
+
+MODEL(op_select, .state = &m, .state_bytes = sizeof(m), .setup = setup_select,
+      .threads = {selecter, stopper})
+MODEL(op_select_peer, .state = &m, .state_bytes = sizeof(m), .setup = setup_select,
+      .threads = {patient_selecter, stopper_and_peer})

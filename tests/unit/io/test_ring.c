@@ -38,7 +38,7 @@ static uint32_t take_all(struct sk_ring *r, uint64_t *sum)
 SKT_TEST(ring, nops)
 {
     struct sk_ring r;
-    SKT_EQ(sk_ring_open(&r, 8), 0);
+    SKT_EQ(sk_ring_open(&r, 8, skua_in(SKUA_S(1))), 0);
     SKT_EQ(r.entries, 8);
     uint64_t sum = 0, n = 0;
     for (uint64_t lap = 0; lap < 1000; lap++) {
@@ -62,7 +62,7 @@ SKT_TEST(ring, sizes)
     static const uint32_t sizes[][2] = {{1, 4}, {4, 4}, {5, 8}, {256, 256}, {257, 512}};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         struct sk_ring r;
-        SKT_EQ(sk_ring_open(&r, sizes[i][0]), 0);
+        SKT_EQ(sk_ring_open(&r, sizes[i][0], skua_in(SKUA_S(1))), 0);
         SKT_EQ(r.entries, sizes[i][1]);
         sk_ring_close(&r);
     }
@@ -72,7 +72,7 @@ SKT_TEST(ring, sizes)
 SKT_TEST(ring, wait_ends)
 {
     struct sk_ring r;
-    SKT_EQ(sk_ring_open(&r, 4), 0);
+    SKT_EQ(sk_ring_open(&r, 4, skua_in(SKUA_S(1))), 0);
     /* In time at least once: the machine may have stopped this thread each other time. */
     for (int64_t end = skt_now_ns() + SKUA_S(60), took = INT64_MAX; took > SKUA_MS(500);) {
         int64_t begin = skt_now_ns();
@@ -97,7 +97,7 @@ SKT_TEST(ring, cq_overflow)
 {
     enum { TOTAL = 1000 };
     struct sk_ring r;
-    SKT_EQ(sk_ring_open(&r, 4), 0);
+    SKT_EQ(sk_ring_open(&r, 4, skua_in(SKUA_S(1))), 0);
     for (uint64_t i = 0; i < TOTAL; i++) {
         if (sk_ring_room(&r) == 0) {
             SKT_EQ(sk_ring_enter(&r, 0, SKUA_NEVER), 0);
@@ -127,7 +127,7 @@ SKT_TEST(ring, bursts)
     enum { PIPES = 200 };
     int fds[PIPES][2];
     struct sk_ring r;
-    SKT_EQ(sk_ring_open(&r, 256), 0);
+    SKT_EQ(sk_ring_open(&r, 256, skua_in(SKUA_S(1))), 0);
     for (int i = 0; i < PIPES; i++) {
         SKT_EQ(pipe2(fds[i], O_CLOEXEC), 0);
         struct io_uring_sqe *sqe = sk_ring_next(&r);
@@ -160,7 +160,7 @@ SKT_TEST(ring, bursts)
 static void explain_in_child(void *arg)
 {
     struct sk_ring r;
-    int rc = sk_ring_open(&r, *(uint32_t *)arg);
+    int rc = sk_ring_open(&r, *(uint32_t *)arg, skua_in(SKUA_S(1)));
     int told = rc < 0 ? sk_ring_explain(rc, *(uint32_t *)arg) : 0;
     _exit(told == 0 ? 0 : told == -ENOTSUP ? 1 : 2);
 }
@@ -234,7 +234,7 @@ static void open_under_memlock(void *arg)
     uid_t user = 60000 + (uid_t)getpid() % 5000;
     SKT_EQ(setresgid(65534, 65534, 65534), 0);
     SKT_EQ(setresuid(user, user, user), 0);
-    int rc = sk_ring_open(&r, 1024);
+    int rc = sk_ring_open(&r, 1024, skua_in(SKUA_S(1)));
     fprintf(stderr, "rc %d entries %u\n", rc, rc == 0 ? r.entries : 0);
     (void)arg;
     _exit(rc == 0 && r.entries < 1024 ? 0 : 1);
