@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "arch.h"
 #include "runtime/base/log.h"
 #include "runtime/base/mem.h"
 #include "runtime/current.h"
@@ -17,20 +18,36 @@ enum { PAGE_BYTES = 4096, ALTERNATE_BYTES = 64 << 10 };
 static struct sigaction before[2];
 static const int signals[2] = {SIGSEGV, SIGBUS};
 
-/* snprintf of integers and strings alone allocates nothing in glibc. */
-static void report(struct skua_task *task, const void *addr)
+/* What a frame that reaches further than the next page says of itself. Functions that are built with
+ * -fstack-clash-protection fault in the first page, however large their frames are. */
+static void describe_frame(char *text, size_t bytes, const struct sk_stack *stack, uintptr_t sp)
 {
-    char text[512];
+    uintptr_t low = (uintptr_t)stack->low;
+    *text = '\0';
+    if (sp < low && low - sp > PAGE_BYTES)
+        snprintf(
+            text, bytes,
+            ", in a frame that ends %zu bytes past it (a large local array, or alloca: it needs "
+            "%zu bytes of stack)",
+            (size_t)(low - sp), (size_t)((uintptr_t)stack->top - sp));
+}
+
+/* snprintf of integers and strings alone allocates nothing in glibc. */
+static void report(struct skua_task *task, const void *addr, uintptr_t sp)
+{
+    char text[768], frame[160];
     const struct sk_stack *stack = task->stack;
-    int n = snprintf(text, sizeof(text),
-                     "skua: stack overflow: coroutine %llu (%s), spawned at %p, touched the guard "
-                     "of its stack at %p: %zu bytes "
-                     "promised, %zu to the guard, high-water mark %zu; raise SKUA_STACK_SIZE or "
-                     "the stack_size of its skua_task_opts, of a fiber that of skua_fiber_new; a "
-                     "generator has SKUA_STACK_SIZE alone\n",
-                     (unsigned long long)sk_task_id(task), sk_local_name(task), task->spawn_site,
-                     addr, (size_t)stack->promised_bytes, (size_t)(stack->top - stack->low),
-                     (size_t)(stack->top - sk_stack_high_water(stack)));
+    describe_frame(frame, sizeof(frame), stack, sp);
+    int n = snprintf(
+        text, sizeof(text),
+        "skua: stack overflow: coroutine %llu (%s), spawned at %p, touched %p, %zu bytes "
+        "past the end of its stack%s: %zu bytes "
+        "promised, %zu to the guard, high-water mark %zu; raise SKUA_STACK_SIZE or "
+        "the stack_size of its skua_task_opts, of a fiber that of skua_fiber_new; a "
+        "generator has SKUA_STACK_SIZE alone\n",
+        (unsigned long long)sk_task_id(task), sk_local_name(task), task->spawn_site, addr,
+        (size_t)(stack->low - (const char *)addr), frame, (size_t)stack->promised_bytes,
+        (size_t)(stack->top - stack->low), (size_t)(stack->top - sk_stack_high_water(stack)));
     if (n > 0)
         sk_log_write(STDERR_FILENO, text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
 }
@@ -53,8 +70,9 @@ static void pass_on(int signo, siginfo_t *info, void *context)
 static void handle(int signo, siginfo_t *info, void *context)
 {
     struct skua_task *task = sk_current_task();
-    if (task != NULL && task->stack != NULL && sk_stack_guards(task->stack, info->si_addr))
-        report(task, info->si_addr);
+    uintptr_t sp = sk_arch_sp_of(context);
+    if (task != NULL && task->stack != NULL && sk_stack_overran(task->stack, info->si_addr, sp))
+        report(task, info->si_addr, sp);
     pass_on(signo, info, context);
 }
 

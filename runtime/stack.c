@@ -35,6 +35,10 @@ enum {
     COLOUR_BYTES = 64,
     /* Mappings that are left to the program when guards cost one each. */
     MAPPINGS_LEFT = 8192,
+    /* What a function may touch below its stack pointer. */
+    RED_ZONE_BYTES = 128,
+    /* A stack pointer that is further below a stack belongs to another one. */
+    FRAME_MAX = 2 * SK_STACK_PROMISE_MAX,
     /* Stacks of plain threads that stay in the shared cache with the memory that they touched. */
     WARM_MAX = 64,
 };
@@ -113,10 +117,12 @@ static long read_max_map_count(void)
 
 static size_t slot_bytes_for(size_t promised_bytes)
 {
-    size_t slot = 4 * PAGE_BYTES;
-    while (slot < 2 * promised_bytes)
-        slot *= 2;
-    return slot;
+    size_t promise = 2 * PAGE_BYTES;
+    while (promise < promised_bytes)
+        promise *= 2;
+    size_t room = promise < SK_STACK_GUARD_BYTES ? promise : SK_STACK_GUARD_BYTES;
+    size_t least = promise + room + SK_STACK_GUARD_BYTES;
+    return 2 * promise > least ? 2 * promise : least;
 }
 
 static void lock_pool(void)
@@ -141,7 +147,7 @@ static void prepare_once(void)
 static void untell(struct sk_stack *stack)
 {
     sk_san_fiber_free(stack->tsan_fiber);
-    sk_san_root(stack->low, stack->slot_bytes - PAGE_BYTES, false);
+    sk_san_root(stack->low, stack->slot_bytes - SK_STACK_GUARD_BYTES, false);
     sk_san_unpoison(stack->slot, stack->slot_bytes);
 }
 
@@ -281,14 +287,15 @@ int sk_stack_prepare(void)
 /* Never silently no guard. */
 static bool install_guard_locked(char *slot, struct sk_stack_slab *slab)
 {
-    if (pool.guard_by_madvise && sk_sys.madvise(slot, PAGE_BYTES, MADV_GUARD_INSTALL) == 0)
+    if (pool.guard_by_madvise &&
+        sk_sys.madvise(slot, SK_STACK_GUARD_BYTES, MADV_GUARD_INSTALL) == 0)
         return true;
     if (pool.guards_left <= 0) {
         say_no_stack("the guards made by mprotect are at their limit", pool.guards_max,
                      "raise vm.max_map_count");
         return false;
     }
-    if (sk_sys.mprotect(slot, PAGE_BYTES, PROT_NONE) != 0) {
+    if (sk_sys.mprotect(slot, SK_STACK_GUARD_BYTES, PROT_NONE) != 0) {
         say_no_stack("mprotect of the guard failed, errno", errno, "raise vm.max_map_count");
         return false;
     }
@@ -303,7 +310,7 @@ static struct sk_stack *make_stack(char *slot, size_t slot_bytes, size_t promise
 {
     struct sk_stack *stack = (struct sk_stack *)(void *)(slot + slot_bytes - HEADER_BYTES);
     *stack = (struct sk_stack){
-        .low = slot + PAGE_BYTES,
+        .low = slot + SK_STACK_GUARD_BYTES,
         .top = (char *)stack - (size_t)colour * COLOUR_BYTES,
         .promised_bytes = (uint32_t)promised_bytes,
         .slot_bytes = (uint32_t)slot_bytes,
@@ -311,7 +318,8 @@ static struct sk_stack *make_stack(char *slot, size_t slot_bytes, size_t promise
         .slab = slab,
         .tsan_fiber = sk_san_fiber_new(),
     };
-    sk_san_root(stack->low, slot_bytes - PAGE_BYTES, true); /* nobody may look at a guard */
+    sk_san_root(stack->low, slot_bytes - SK_STACK_GUARD_BYTES,
+                true); /* nobody may look at a guard */
     return stack;
 }
 
@@ -487,16 +495,19 @@ bool sk_stack_is_default(const struct sk_stack *stack)
 
 const char *sk_stack_high_water(const struct sk_stack *stack)
 {
-    const char *page = (const char *)((uintptr_t)stack & ~(uintptr_t)(PAGE_BYTES - 1));
+    const char *page = stack->low;
+    const char *top = (const char *)((uintptr_t)stack & ~(uintptr_t)(PAGE_BYTES - 1));
     unsigned char resident;
-    while (page > stack->low &&
-           mincore((void *)(uintptr_t)(page - PAGE_BYTES), PAGE_BYTES, &resident) == 0 &&
-           (resident & 1) != 0)
-        page -= PAGE_BYTES;
+    while (page < top && (mincore((void *)(uintptr_t)page, PAGE_BYTES, &resident) != 0 ||
+                          (resident & 1) == 0)) /* a large frame leaves pages out */
+        page += PAGE_BYTES;
     return page;
 }
 
-bool sk_stack_guards(const struct sk_stack *stack, const void *addr)
+bool sk_stack_overran(const struct sk_stack *stack, const void *addr, uintptr_t sp)
 {
-    return (const char *)addr >= stack->slot && (const char *)addr < stack->low;
+    uintptr_t at = (uintptr_t)addr, low = (uintptr_t)stack->low, guard = (uintptr_t)stack->slot;
+    if (at >= guard && at < low)
+        return true;
+    return at < guard && at + RED_ZONE_BYTES >= sp && sp < low && low - sp <= FRAME_MAX;
 }

@@ -1,8 +1,10 @@
 /* runtime/stack.h - the stacks of coroutines, fibers and generators: address space with a guard
  * below, memory by touch.
- * A slot is twice what is promised (docs/adr/0001): the upper half is the promise, the lower the
- * room for children that run on their closer's stack, and at the very bottom stands the guard. The
- * header lies at the top, in the page that every coroutine touches anyway.
+ * A slot holds, from the top: the promise; room for children that run on their closer's stack
+ * (docs/adr/0001); the guard, of SK_STACK_GUARD_BYTES (docs/adr/0020). The promise counts as the next
+ * power of two. From 128 KiB promised on a slot is twice that, and guard and room share the lower half.
+ * Below, the room is as large as the promise, and the guard comes on top. The header lies in the page
+ * that every coroutine touches anyway.
  * A fiber or a generator may outlive the runtime in which it was made, and may live before one is
  * started: so a start and a stop take away only what nobody holds. A slab of which a stack is out
  * then stays until that one comes back; what comes back with another size than the present one goes
@@ -68,10 +70,15 @@ void sk_stack_drain(struct sk_stack_cache *cache);
 size_t sk_stack_default_bytes(void);
 /* The lowest address that was ever touched, for the high-water mark. */
 const char *sk_stack_high_water(const struct sk_stack *stack);
-/* The stack whose guard holds addr; NULL: none. Async-signal-safe, for the fault report. */
-bool sk_stack_guards(const struct sk_stack *stack, const void *addr);
+/* Whether who touched addr, with the stack pointer at sp, has run out of this stack: addr is in its guard,
+ * or below it in a frame that has jumped over the guard. Async-signal-safe, for the fault report. */
+bool sk_stack_overran(const struct sk_stack *stack, const void *addr, uintptr_t sp);
 
 enum {
+    /* A frame of up to so many bytes cannot jump over the guard. Code that does not touch each page of
+     * its frames in turn (libraries that are not built with -fstack-clash-protection, the C library
+     * among them) has no frame as large as this. */
+    SK_STACK_GUARD_BYTES = 64 << 10,
     SK_STACK_CACHE_MAX = 1024,       /* a worker keeps this many before it shares half */
     SK_STACK_PROMISE_MAX = 32 << 20, /* bytes that may be promised */
 };

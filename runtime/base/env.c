@@ -49,7 +49,8 @@ static const struct sk_env_row rows[] = {
         .name = "SKUA_STACK_SIZE", .kind = SK_ENV_KIND_BYTES, .min = 16 << 10, .max = 32 << 20,
         .fallback = 128 << 10, SETTING(stack_bytes), FIELD(stack_size),
         .doc = "Stack that a coroutine, a fiber or a generator is promised, in bytes (suffixes K and "
-               "M); it takes twice as much address space, and memory only where it is touched." },
+               "M); it takes twice as much address space, below 128K 64K more, and memory only where it "
+               "is touched." },
     [SK_ENV_RING_ENTRIES] = {
         .name = "SKUA_RING_ENTRIES", .kind = SK_ENV_KIND_COUNT, .min = 4, .max = 32768,
         .fallback = 256, SETTING(ring_entries), FIELD(ring_entries),

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdnoreturn.h>
+#include <ucontext.h>
 
 struct sk_worker;
 
@@ -104,6 +105,12 @@ static inline uintptr_t sk_arch_sp(void)
     uintptr_t sp;
     __asm__ volatile("movq %%rsp, %0" : "=r"(sp));
     return sp;
+}
+
+/* Where the stack stood of what a signal's handler interrupted. */
+static inline uintptr_t sk_arch_sp_of(const void *context)
+{
+    return (uintptr_t)((const ucontext_t *)context)->uc_mcontext.gregs[REG_RSP];
 }
 
 /* What only this thread has while it lives: an identity, not to be looked into. */

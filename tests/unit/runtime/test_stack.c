@@ -37,11 +37,19 @@ static void check_stack(const struct sk_stack *stack, size_t promised)
     SKT_TRUE(is_guarded(stack->slot));
     SKT_FALSE(is_guarded(stack->low));
     SKT_FALSE(is_guarded(stack->top - 1));
-    SKT_TRUE(sk_stack_guards(stack, stack->low - 1));
-    SKT_TRUE(sk_stack_guards(stack, stack->slot));
-    SKT_FALSE(sk_stack_guards(stack, stack->low));
-    SKT_FALSE(sk_stack_guards(stack, stack->top));
-    stack->low[0] = stack->top[-1] = 1; /* all of it is there */
+    SKT_GE(stack->low - stack->slot, SK_STACK_GUARD_BYTES);
+    for (const char *p = stack->slot; p < stack->low; p += PAGE)
+        SKT_TRUE(is_guarded(p));
+    const uintptr_t sp = (uintptr_t)stack->low;
+    SKT_TRUE(sk_stack_overran(stack, stack->low - 1, sp));
+    SKT_TRUE(sk_stack_overran(stack, stack->slot, sp));
+    SKT_FALSE(sk_stack_overran(stack, stack->low, sp));
+    SKT_FALSE(sk_stack_overran(stack, stack->top, sp));
+    SKT_FALSE(sk_stack_overran(stack, stack->slot - 1, sp)); /* a wild pointer */
+    SKT_TRUE(sk_stack_overran(stack, stack->slot - 1, (uintptr_t)stack->slot - PAGE));
+    SKT_FALSE(sk_stack_overran(stack, stack->slot - 2 * PAGE, (uintptr_t)stack->slot - PAGE));
+    SKT_FALSE(sk_stack_overran(stack, stack->slot - 1, 16)); /* on another stack */
+    stack->low[0] = stack->top[-1] = 1;                      /* all of it is there */
 }
 
 static void take_many(void)
