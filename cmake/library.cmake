@@ -12,6 +12,10 @@ foreach(lib skua_static skua_shared)
     target_include_directories(${lib} INTERFACE
         $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
         $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+    # What runs on our stacks touches each page of a large frame in turn, so that none jumps over a guard
+    # (docs/adr/0020).
+    target_compile_options(${lib} INTERFACE
+        $<$<OR:$<COMPILE_LANG_AND_ID:C,GNU,Clang>,$<COMPILE_LANG_AND_ID:CXX,GNU,Clang>>:-fstack-clash-protection>)
     target_link_libraries(${lib} PRIVATE ${skua_private_libs} INTERFACE ${skua_allocator})
     if(SKUA_SANITIZE)
         target_link_options(${lib} PUBLIC -fsanitize=${SKUA_SANITIZE})

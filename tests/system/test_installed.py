@@ -1,7 +1,10 @@
-"""A program built against the library as it is installed, by pkg-config and by CMake: what malloc it gets."""
+"""A program built against the library as it is installed, by pkg-config and by CMake: what malloc it gets, and
+how its coroutines run out of stack."""
 
 import os
 import pathlib
+import shutil
+import signal
 import subprocess
 import tempfile
 import unittest
@@ -33,6 +36,32 @@ add_executable(static program.c)
 target_link_libraries(static PRIVATE skua::skua_static)
 """
 
+# Touches the far end alone of a frame that is larger than a stack and its guard.
+FRAME = """
+#include <skua/skua.h>
+static int run_out(void *arg)
+{
+    static volatile int first; /* clang would shrink the array to what constants index */
+    volatile char array[300 << 10];
+    (void)arg;
+    array[first] = 1;
+    return array[first];
+}
+int main(void) { return skua_run(run_out, 0, 0); }
+"""
+
+FRAME_PROJECT = """
+cmake_minimum_required(VERSION 3.16)
+project(user LANGUAGES C CXX)
+find_package(skua REQUIRED)
+foreach(language c cc)
+    foreach(lib skua skua_static)
+        add_executable(${language}_${lib} frame.${language})
+        target_link_libraries(${language}_${lib} PRIVATE skua::${lib})
+    endforeach()
+endforeach()
+"""
+
 
 class Installed(unittest.TestCase):
     @classmethod
@@ -47,6 +76,10 @@ class Installed(unittest.TestCase):
                    "LD_LIBRARY_PATH": str(cls.lib), "SKUA_SHOW": "1"}
         (cls.at / "program.c").write_text(PROGRAM)
         (cls.at / "CMakeLists.txt").write_text(PROJECT)
+        for name in ["frame.c", "frame.cc", "frames/frame.c", "frames/frame.cc"]:
+            (cls.at / name).parent.mkdir(exist_ok=True)
+            (cls.at / name).write_text(FRAME)
+        (cls.at / "frames/CMakeLists.txt").write_text(FRAME_PROJECT)
 
     @classmethod
     def do(cls, *command, env=None):
@@ -93,6 +126,32 @@ class Installed(unittest.TestCase):
                 self.do("cmake", "--build", "build")
                 for name in ["shared", "static"]:
                     self.check(f"build/{name}", self.malloc)
+
+    def check_frame(self, program):
+        result = subprocess.run([str(self.at / program)], env=self.env, capture_output=True, text=True,
+                                timeout=harness.PATIENCE)
+        self.assertIn("stack overflow: coroutine 1", result.stderr)
+        self.assertEqual(result.returncode, -signal.SIGSEGV)
+
+    def test_large_frame(self):
+        """With the flags of pkg-config a frame of any size faults on the guard."""
+        flags = self.do("pkg-config", "--cflags", "--libs", "skua", env=self.env).split()
+        for compiler, source in [("gcc", "frame.c"), ("g++", "frame.cc"), ("clang", "frame.c"),
+                                 ("clang-19", "frame.c"), ("clang++-19", "frame.cc")]:
+            if shutil.which(compiler) is None:
+                continue
+            with self.subTest(compiler=compiler):
+                self.do(compiler, "-O2", "-Wall", "-Werror", source, *flags, "-o", "frame", env=self.env)
+                self.check_frame("frame")
+
+    def test_large_frame_by_cmake(self):
+        self.do("cmake", "-S", "frames", "-B", "frames/build", "-DCMAKE_BUILD_TYPE=Release",
+                f"-DCMAKE_PREFIX_PATH={self.prefix}")
+        self.do("cmake", "--build", "frames/build")
+        for language in ["c", "cc"]:
+            for lib in ["skua", "skua_static"]:
+                with self.subTest(language=language, lib=lib):
+                    self.check_frame(f"frames/build/{language}_{lib}")
 
 
 if __name__ == "__main__":
