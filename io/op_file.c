@@ -23,6 +23,7 @@
 #include "runtime/base/sys.h"
 #include "runtime/current.h"
 #include "runtime/runtime.h"
+#include "runtime/signals.h"
 
 /* Not fstat(2), which asks the server of a file on a network. Apart, as all that may set errno: its
  * address must not live across a suspension. */
@@ -66,9 +67,11 @@ static __attribute__((noinline)) int call(void *arg)
 {
     struct sk_op *op = arg;
     ssize_t n;
+    sk_signals_write_begin();
     do
         n = call_once(op);
     while (n < 0 && errno == EINTR);
+    sk_signals_write_end();
     op->res = n < 0 ? -errno : (int32_t)n;
     return 0;
 }

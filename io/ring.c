@@ -12,6 +12,7 @@
 #include "runtime/base/atomic.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
+#include "runtime/signals.h"
 
 /* Younger than the headers of liburing 2.3. The kernel says whether it knows them. */
 #ifndef IORING_ENTER_NO_IOWAIT
@@ -69,6 +70,8 @@ static int setup(struct sk_ring *r, uint32_t entries, unsigned level)
     }
     r->enter_flags = (params.features & IORING_FEAT_NO_IOWAIT) != 0 ? IORING_ENTER_NO_IOWAIT : 0;
     r->entries = params.sq_entries;
+    if ((params.flags & IORING_SETUP_DEFER_TASKRUN) == 0)
+        sk_signals_write_any_time();
     return 0;
 }
 
@@ -267,8 +270,10 @@ int sk_ring_enter(struct sk_ring *r, unsigned want, skua_time until)
     }
     io_uring_smp_store_release(sq->ktail, sq->sqe_tail);
     unsigned before = *r->uring.cq.ktail;
+    sk_signals_write_begin();
     int rc =
         io_uring_enter2((unsigned)r->enter_fd, sk_ring_prepared(r), want, flags, extra, extra_size);
+    sk_signals_write_end();
     unsigned came = IO_URING_READ_ONCE(*r->uring.cq.ktail) - before;
     r->more = came >= RING_BURST;
     return rc >= 0 || rc == -ETIME || rc == -EINTR ? 0 : rc;

@@ -352,6 +352,8 @@ static void *run_thread(void *arg)
     int result = 0;
     name_thread(me.pool);
     note_inside();
+    if (me.pool == &pools[SK_BLOCK_CALLS])
+        sk_sys_open_mask(); /* it runs functions of the program */
     do {
         while ((job = turn(&me, job, result)) != NULL)
             result = run(job);

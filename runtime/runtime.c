@@ -243,6 +243,7 @@ static int start_all(const skua_config *cfg)
     if (rc < 0)
         return rc;
     prepare();
+    sk_sys_keep_mask();
     rc = make_workers();
     if (rc == 0)
         rc = sk_monitor_start();
@@ -252,10 +253,12 @@ static int start_all(const skua_config *cfg)
         return rc;
     }
     sk_fault_start();
+    sk_signals_start();
     sk_solo_start(
         sk_runtime.settings.workers); /* from here on whatever fails ends in end_threads */
     rc = start_threads();
     if (rc < 0) {
+        sk_signals_stop();
         sk_fault_stop();
         free_workers();
         sk_driver_stop();
@@ -338,6 +341,7 @@ static void tear_down(void)
 {
     sk_block_stop();
     end_threads(sk_runtime.worker_count);
+    sk_signals_stop();
     sk_fault_stop();
     free_workers();
     sk_driver_stop();

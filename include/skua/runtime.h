@@ -29,13 +29,27 @@ typedef struct skua_config {
 #define SKUA_CONFIG_INIT { .size = sizeof(skua_config) }
 #endif
 
+/* Signals. A coroutine's thread, and one of skua_block, has the signal mask of the thread that called skua_run
+ * or skua_start, as any thread that a program creates.
+ * - raise(3), pthread_kill(pthread_self(), ...), alarm(2), kill(2) do in a coroutine what they do anywhere. A
+ *   mask that a coroutine changes is its worker's: change it back before the next wait.
+ * - A handler runs in the main thread as a rule, but may run in any that does not block its signal, hence on
+ *   a coroutine's stack: it must call async-signal-safe functions only, no function of skua is one, and
+ *   with SA_ONSTACK it has a stack of 64 KiB there. Programs that want to wait for a signal
+ *   (sigwait, signalfd) block it before they start the runtime.
+ * - What a coroutine starts (fork, vfork, posix_spawn, system, popen, pthread_create) inherits the mask and
+ *   the timer slack that the program's own threads would hand on. In a forked child the runtime is dead
+ *   (-EOWNERDEAD). system, pclose and waitpid hold their worker: call them by skua_block.
+ * - SIGPIPE and SIGXFSZ: no write of skua's raises them where their action is the default; -EPIPE and -EFBIG
+ *   say all. Their action is replaced while the runtime runs, if it is the default, by one that has this
+ *   effect and ends the process for any other cause. A write(2) of the program's own does what it does
+ *   anywhere. (Before Linux 6.1 the two have no effect in a coroutine.) A program's own handler is called for
+ *   skua's writes as well, unless the kernel writes by a thread of its own. */
+
 /** Starts the runtime, runs fn(arg) as the first coroutine, and stops it when fn has returned: the
  * root scope is cancelled and waited for. Meanwhile SIGINT and SIGTERM, where their action is the
  * default one, cancel the root scope; the second of them ends the process.
- * fn        0 or positive is success, negative a failure. The workers' threads block all signals
- *           that are sent to the process: raise(3) there stays without effect, where kill(getpid(), …)
- *           has one; a program that a coroutine starts inherits that, unless posix_spawn is given
- *           POSIX_SPAWN_SETSIGMASK.
+ * fn        0 or positive is success, negative a failure.
  * cfg       NULL for all defaults.
  * returns   fn's result; before fn was called: -EINVAL (cfg or the environment; a line on standard
  *           error says what), -EALREADY (a runtime runs), -ENOTSUP (no io_uring; a line says why
@@ -44,7 +58,8 @@ typedef struct skua_config {
  * blocks    the calling thread, which does not become a worker.   from  plain thread. */
 SKUA_API int skua_run(int (*fn)(void *), void *arg, const skua_config *cfg);
 
-/** Starts the workers and returns: for a program that has a main loop of its own. Takes no signal.
+/** Starts the workers and returns: for a program that has a main loop of its own. Takes neither SIGINT
+ * nor SIGTERM.
  * cfg       NULL for all defaults.
  * returns   0; -EALREADY (a runtime runs); otherwise as skua_run.
  * suspends  never; it blocks the thread for as long as starting takes.   from  plain thread. */

@@ -140,8 +140,8 @@ SKUA_API int skua_local_set(skua_local key, void *value);
  * SKUA_BLOCK_THREADS; further calls wait in the order in which they came, and a thread that is idle
  * for SKUA_BLOCK_IDLE leaves. In a plain thread fn is simply called, with or without a runtime, if
  * dl allows it.
- * fn        runs in a plain thread that blocks the signals sent to the process: skua_self() is NULL
- *           in it, a skua call that waits blocks that thread (and gets -ESHUTDOWN when the runtime
+ * fn        runs in a plain thread with the program's signal mask (<skua/runtime.h>): skua_self() is
+ *           NULL in it, a skua call that waits blocks that thread (and gets -ESHUTDOWN when the runtime
  *           stops), and skua_block calls its function at once. It must return, and must not wait for
  *           what the caller holds, or for a call of skua_block that has not begun: all threads of
  *           the pool may be taken.

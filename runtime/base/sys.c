@@ -17,20 +17,36 @@ static int call_membarrier(int command, unsigned flags)
     return (int)syscall(SYS_membarrier, command, flags, 0);
 }
 
-/* The runtime's threads take no signal sent to the process: the program's own threads do. What a
- * thread raises by its own instructions stays open, a blocked one would kill without a word; a
- * SIGPIPE stays pending for ever. */
+/* What a thread raises by its own instructions: a blocked one would kill without a word. */
+static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGPROF};
+
+/* Of the thread that started the runtime. Written before a thread that reads it is created. */
+static sigset_t program_mask;
+
+/* The runtime's own threads take no signal sent to the process; sk_sys_open_mask is for those that run
+ * the program's functions. */
 static int create_thread(unsigned long *thread, void *(*fn)(void *), void *arg)
 {
-    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGPROF};
     sigset_t blocked, before;
     sigfillset(&blocked);
-    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
-        sigdelset(&blocked, own[i]);
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+        sigdelset(&blocked, faults[i]);
     pthread_sigmask(SIG_SETMASK, &blocked, &before);
     int rc = pthread_create((pthread_t *)thread, NULL, fn, arg);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return -rc;
+}
+
+void sk_sys_keep_mask(void)
+{
+    pthread_sigmask(SIG_SETMASK, NULL, &program_mask);
+    sigdelset(&program_mask, SIGSEGV); /* of these runtime/fault.c has something to say */
+    sigdelset(&program_mask, SIGBUS);
+}
+
+void sk_sys_open_mask(void)
+{
+    pthread_sigmask(SIG_SETMASK, &program_mask, NULL);
 }
 
 struct sk_sys sk_sys = {

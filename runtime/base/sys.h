@@ -25,6 +25,14 @@ struct sk_sys {
 
 extern struct sk_sys sk_sys;
 
+/* A new thread of thread_create takes no signal that is sent to the process. One that runs functions of
+ * the program has the program's mask instead (ADR 0017): what a function starts (a child by fork, vfork,
+ * posix_spawn, system, popen; a thread) inherits it, and raise(3) works.
+ * keep_mask: the plain thread that starts the runtime, before it creates a thread. open_mask: a thread of
+ * thread_create, before it runs the first function. */
+void sk_sys_keep_mask(void);
+void sk_sys_open_mask(void);
+
 /* Sleeps while *word is expected, until woken or until deadline_ns (CLOCK_MONOTONIC; INT64_MAX for
  * ever). 0, or -ETIMEDOUT, -EAGAIN (*word was not expected), -EINTR. Any thread. */
 int sk_sys_futex_wait(_Atomic(uint32_t) *word, uint32_t expected, int64_t deadline_ns);

@@ -227,6 +227,10 @@ static int pass_barrier(int command, unsigned flags)
 
 struct sk_sys sk_sys = {.membarrier = pass_barrier};
 
+void sk_sys_open_mask(void)
+{
+}
+
 /* ---- the runtime ---- */
 
 int sk_runtime_check(void)
