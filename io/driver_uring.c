@@ -19,6 +19,7 @@
 #include "runtime/base/env.h"
 #include "runtime/base/log.h"
 #include "runtime/base/mem.h"
+#include "runtime/base/sanitizer.h"
 #include "runtime/base/sys.h"
 #include "runtime/current.h"
 #include "runtime/runtime.h"
@@ -319,8 +320,10 @@ void sk_driver_wake(struct sk_driver *d)
     if (sk_xchg_acq_rel(&d->x_wake, 1u) != 0)
         return; /* one is under way, and the owner looks at everything after it */
     const uint64_t one = 1;
+    sk_san_acquire(&d->wake_fd);
     while (sk_sys.write(d->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
         ;
+    sk_san_release(&d->x_wake);
 }
 
 /* ---- The owner's side. */
@@ -387,6 +390,7 @@ static int open_driver(struct sk_driver **out, uint32_t entries, skua_time patie
         return rc;
     }
     arm_wake(d);
+    sk_san_release(&d->wake_fd); /* wakers come after it, in no order among them */
     *out = d;
     return 0;
 }
@@ -437,6 +441,7 @@ void sk_driver_close(struct sk_driver *d)
         reap(d);
     }
     sk_ring_close(&d->ring);
+    sk_san_acquire(&d->x_wake);
     sk_sys.close(d->wake_fd);
     sk_mem_free(d);
 }

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "runtime/base/mem.h"
+#include "runtime/base/sanitizer.h"
 #include "runtime/base/sys.h"
 #include "runtime/block.h"
 #include "runtime/current.h"
@@ -143,6 +144,7 @@ static void cancel_ops(struct sk_mail *chain)
 /* Apart, because it reads errno: its address must not live across a suspension. */
 static __attribute__((noinline)) int call_close(int fd)
 {
+    sk_san_acquire(&sk_san_io);
     return sk_sys.close(fd) < 0 ? -errno : 0;
 }
 

@@ -10,6 +10,7 @@
 #include "io/fd.h"
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/sanitizer.h"
 #include "runtime/base/sigpipe.h"
 #include "runtime/current.h"
 #include "runtime/driver.h"
@@ -322,7 +323,7 @@ static int second_result(const struct sk_op *op, int rc)
     return rc == -EALREADY ? -EINPROGRESS : rc == -EISCONN ? 0 : rc;
 }
 
-ssize_t sk_op_run(struct sk_op *op, skua_time dl)
+static ssize_t run(struct sk_op *op, skua_time dl)
 {
     for (;;) {
         int rc = try(op, dl);
@@ -338,6 +339,20 @@ ssize_t sk_op_run(struct sk_op *op, skua_time dl)
         if (rc < 0)
             return rc;
     }
+}
+
+static __attribute__((noinline)) ssize_t run_told(struct sk_op *op, skua_time dl)
+{
+    sk_san_release(&sk_san_io);
+    ssize_t rc = run(op, dl);
+    sk_san_acquire(&sk_san_io);
+    sk_san_release(&sk_san_io); /* skua_close comes after it */
+    return rc;
+}
+
+ssize_t sk_op_run(struct sk_op *op, skua_time dl)
+{
+    return sk_san_orders() ? run_told(op, dl) : run(op, dl);
 }
 
 int sk_op_events(const struct sk_op *op, int revents)

@@ -56,6 +56,7 @@
 #include "runtime/base/lock.h"
 #include "runtime/base/log.h"
 #include "runtime/base/mem.h"
+#include "runtime/base/sanitizer.h"
 #include "runtime/base/sys.h"
 #include "runtime/runtime.h"
 #include "runtime/sched.h"
@@ -273,9 +274,11 @@ static int run(struct job *job)
     if (has_passed(job->deadline))
         return -ETIMEDOUT;
     job->called = true;
+    sk_san_acquire(job);
     pthread_cleanup_push(panic_at_exit, job);
     result = job->fn(job->arg);
     pthread_cleanup_pop(0);
+    sk_san_release(job);
     if (sk_unlikely(sk_load_relaxed(&sk_runtime.x_state) == SK_RUNTIME_DEAD))
         end_forked_child();
     return result;
@@ -507,6 +510,7 @@ int sk_block_wait(struct sk_wait *wait, const struct sk_block_call *call, bool *
                       .task = wait->task,
                       .ticket = wait->ticket,
                       .deadline = wait->deadline};
+    sk_san_release(&job);
     submit(pool, sk_current_worker(), &job);
     int rc = sk_wait_park(wait);
     *called = false;
@@ -515,6 +519,7 @@ int sk_block_wait(struct sk_wait *wait, const struct sk_block_call *call, bool *
             return rc;
         outlast(pool, &job);
     }
+    sk_san_acquire(&job);
     *called = job.called;
     return job.result;
 }

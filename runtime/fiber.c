@@ -157,14 +157,30 @@ static inline void enter(struct sk_fiber_home *home, struct skua_fiber *to,
 
 /* Until somebody switches back. Nothing is left to be done here then: so this is the last thing that a
  * function calls, and becomes a jump. */
-static SK_ALWAYS_INLINE void *jump(struct skua_fiber *from, struct skua_fiber *to, void *value)
+static SK_ALWAYS_INLINE void *jump_told(struct skua_fiber *from, struct skua_fiber *to, void *value)
 {
     void *sp = to->sp;
     sk_san_here(&from->spot);
-    sk_san_leave(&from->spot.fake, false, to->spot.low, to->spot.bytes, to->spot.fiber, to->home);
+    sk_san_leave(&from->spot.fake, false, to->spot.low, to->spot.bytes, to->spot.fiber, to->home,
+                 true);
     value = sk_arch_hand_over(&from->sp, sp, value);
     sk_san_arrive(from->spot.fake, from->home);
     return value;
+}
+
+static __attribute__((noinline)) void *jump_found(struct skua_fiber *from, struct skua_fiber *to,
+                                                  void *value)
+{
+    return jump_told(from, to, value);
+}
+
+static SK_ALWAYS_INLINE void *jump(struct skua_fiber *from, struct skua_fiber *to, void *value)
+{
+    if (SK_SAN_BUILT_IN)
+        return jump_told(from, to, value);
+    if (sk_san_switches())
+        return jump_found(from, to, value);
+    return sk_arch_hand_over(&from->sp, to->sp, value);
 }
 
 /* On the parent's stack, when a fiber has ended. */
@@ -193,7 +209,7 @@ static SK_SAN_NO_FRAME noreturn void fiber_main(void *value, void *arg)
     home->result = result;
     enter(home, parent, &here);
     void *sp = parent->sp;
-    sk_san_leave(NULL, true, parent->spot.low, parent->spot.bytes, parent->spot.fiber, home);
+    sk_san_leave(NULL, true, parent->spot.low, parent->spot.bytes, parent->spot.fiber, home, true);
     sk_arch_hand_last(sp, bury, home);
 }
 

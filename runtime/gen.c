@@ -53,7 +53,7 @@ static inline void hand_over(void *to, const void *from, size_t bytes)
     else if (bytes == 4)
         memcpy(to, from, 4);
     else if (bytes != 0)
-        memcpy(to, from, bytes);
+        sk_san_copy(to, from, bytes);
 }
 
 /* ---- switching ---- */
@@ -61,16 +61,30 @@ static inline void hand_over(void *to, const void *from, size_t bytes)
 /* To the other side, where the pending call returns code, until it comes back: then returns what it
  * has said in turn. Nothing is left to be done here when it does, for whoever comes has done it: so
  * this is the last thing that a function calls, and becomes a jump. */
-static SK_ALWAYS_INLINE int change_sides(struct skua_gen *g, int code)
+static SK_ALWAYS_INLINE int change_sides_told(struct skua_gen *g, int code)
 {
     struct sk_san_spot other = g->spot;
     void *fake = NULL, *sp = g->sp;
     sk_san_here(&g->spot);
-    sk_san_leave(&fake, false, other.low, other.bytes, other.fiber, g);
+    sk_san_leave(&fake, false, other.low, other.bytes, other.fiber, g, true);
     sk_san_keep(&g->spot, fake);
     code = sk_arch_hand_code(&g->sp, sp, code);
     sk_san_arrive(fake, g);
     return code;
+}
+
+static __attribute__((noinline)) int change_sides_found(struct skua_gen *g, int code)
+{
+    return change_sides_told(g, code);
+}
+
+static SK_ALWAYS_INLINE int change_sides(struct skua_gen *g, int code)
+{
+    if (SK_SAN_BUILT_IN)
+        return change_sides_told(g, code);
+    if (sk_san_switches())
+        return change_sides_found(g, code);
+    return sk_arch_hand_code(&g->sp, g->sp, code);
 }
 
 /* A fiber that stands in the body may have come back to it with other scopes open around it: what
@@ -109,7 +123,7 @@ static SK_SAN_NO_FRAME noreturn void gen_main(void *code, void *arg)
     g->code = result < 0 ? result : 0;
     g->state = ENDED;
     void *sp = g->sp;
-    sk_san_leave(NULL, true, g->spot.low, g->spot.bytes, g->spot.fiber, g);
+    sk_san_leave(NULL, true, g->spot.low, g->spot.bytes, g->spot.fiber, g, true);
     sk_arch_hand_last(sp, end, g);
 }
 

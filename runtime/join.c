@@ -5,6 +5,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/mem.h"
+#include "runtime/base/sanitizer.h"
 #include "runtime/cancel.h"
 #include "runtime/current.h"
 #include "runtime/runtime.h"
@@ -69,6 +70,7 @@ void sk_join_call(struct skua_task *task, struct sk_list *callbacks)
     while (callbacks != NULL) {
         struct sk_join *callback = callback_of(callbacks);
         callbacks = callbacks->next;
+        sk_san_acquire(callback);
         callback->fn(task, callback->arg);
         sk_mem_free(callback);
     }
@@ -109,6 +111,7 @@ void sk_join_leave(struct skua_task *task, struct sk_waiter *waiter)
 
 static int give_result(struct skua_task *task, int *result)
 {
+    sk_san_acquire(task);
     if (result != NULL)
         *result = task->result;
     return 0;
@@ -148,6 +151,7 @@ int skua_join(skua_task *task, int *result, skua_time dl)
 /* The task has ended: the callback runs in the caller, who is nobody meanwhile. */
 static void call_here(struct skua_task *task, struct sk_join *callback)
 {
+    sk_san_acquire(task);
     struct skua_task *self = sk_wait_forbid();
     callback->waiter.link.next = NULL;
     sk_join_call(task, &callback->waiter.link);
@@ -162,6 +166,7 @@ int skua_on_done(skua_task *task, void (*fn)(skua_task *, void *), void *arg)
     *callback = (struct sk_join){.fn = fn, .arg = arg};
     if (task == sk_current_task())
         task->flags |= SK_TASK_TOUCHED;
+    sk_san_release(callback);
     if (!sk_join_enter(task, &callback->waiter))
         call_here(task, callback);
     return 0;
@@ -171,6 +176,7 @@ int skua_cancel(skua_task *task)
 {
     if (task == sk_current_task())
         task->flags |= SK_TASK_TOUCHED;
+    sk_san_release(&sk_san_cancel);
     sk_lock(&task->join_lock);
     bool alive = !has_ended(task);
     if (alive)
@@ -181,7 +187,9 @@ int skua_cancel(skua_task *task)
 
 int skua_task_state(const skua_task *task)
 {
-    switch (sk_load_acquire(&task->x_state)) {
+    unsigned state = sk_load_acquire(&task->x_state);
+    sk_san_acquire(task);
+    switch (state) {
     case SK_TASK_NEW:
         return SKUA_PENDING;
     case SK_TASK_RUNNING:

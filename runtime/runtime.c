@@ -12,6 +12,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
 #include "runtime/base/mem.h"
+#include "runtime/base/sanitizer.h"
 #include "runtime/base/sys.h"
 #include "runtime/block.h"
 #include "runtime/cancel.h"
@@ -166,7 +167,7 @@ static void prepare(void)
     sk_scope_init_root(&sk_runtime.root);
     sk_runtime.inject = (struct sk_inject){.head = NULL};
     sk_runtime.starved = (struct sk_inject){.head = NULL};
-    sk_store_relaxed(&sk_runtime.x_starving, 0u);
+    sk_store_relaxed(&sk_runtime.x_starving, sk_san_orders() ? SK_RUNTIME_SPAWNS_TOLD : 0u);
     sk_store_relaxed(&sk_runtime.x_quit, 0u);
     sk_store_relaxed(&sk_runtime.x_start_failure, 0);
     sk_runtime.slice_ticks = sk_clock_ticks(sk_runtime.settings.slice_ns);
@@ -366,6 +367,7 @@ int skua_stop(skua_time dl)
         sk_store_seq_cst(&sk_runtime.x_state, (uint32_t)SK_RUNTIME_RUNNING);
         return -ETIMEDOUT;
     }
+    sk_san_acquire(&sk_runtime.root);
     sk_store_seq_cst(&sk_runtime.x_state, (uint32_t)SK_RUNTIME_ENDING);
     (void)await_no_users(SKUA_NEVER); /* those only wake: no worker computes any more */
     tear_down();

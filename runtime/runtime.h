@@ -47,6 +47,9 @@ struct sk_runtime {
     _Atomic(uint32_t) x_starving; /* how many tasks have found none and still wait for one */
 };
 
+/* In x_starving: ThreadSanitizer is told of each spawn, which therefore takes the long way. */
+#define SK_RUNTIME_SPAWNS_TOLD 0x80000000u
+
 extern struct sk_runtime sk_runtime;
 
 /* Any thread. Like sk_current_acquire, also while the runtime stops: until sk_current_release it is

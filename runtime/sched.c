@@ -163,28 +163,31 @@ static bool has_context(struct sk_worker *w, struct skua_task *task)
 /* ---- switching ---- */
 
 /* next, which has a stack, runs after this. Returns where it goes on; *fake is what a sanitizer wants
- * back when the caller is resumed. */
+ * back when the caller is resumed. told: sanitizers are to be told. */
 static SK_ALWAYS_INLINE void *enter(struct sk_worker *w, struct skua_task *next, void **fake,
-                                    bool dying)
+                                    bool dying, bool told)
 {
     void *to = next->sp; /* to ThreadSanitizer it is next that runs after sk_san_leave */
     w->current = next;
-    sk_san_leave(fake, dying, next->stack->low, (size_t)(next->stack->top - next->stack->low),
-                 next->stack->tsan_fiber, w);
+    if (told)
+        sk_san_leave(fake, dying, next->stack->low, (size_t)(next->stack->top - next->stack->low),
+                     next->stack->tsan_fiber, w, false);
     return to;
 }
 
-/* The same for next, or another one if there is no stack for it, or the worker's own context. */
+/* Like enter, but `next` may find no stack, or be NULL: then another one, or the worker's own context,
+ * goes on. */
 static SK_ALWAYS_INLINE void *enter_next(struct sk_worker *w, struct skua_task *next, void **fake,
-                                         bool dying)
+                                         bool dying, bool told)
 {
     while (next != NULL && !has_context(w, next))
         next = sk_sched_next(w);
     if (next != NULL)
-        return enter(w, next, fake, dying);
+        return enter(w, next, fake, dying, told);
     void *to = w->sp;
     w->current = NULL;
-    sk_san_leave(fake, dying, w->thread_low, w->thread_bytes, w->tsan_fiber, w);
+    if (told)
+        sk_san_leave(fake, dying, w->thread_low, w->thread_bytes, w->tsan_fiber, w, false);
     return to;
 }
 
@@ -193,29 +196,55 @@ static SK_ALWAYS_INLINE void *enter_next(struct sk_worker *w, struct skua_task *
 static SK_ALWAYS_INLINE void jump_to_begun(struct sk_worker *w, void **save, struct skua_task *next)
 {
     void *fake = NULL;
-    void *to = enter(w, next, &fake, false);
+    void *to = enter(w, next, &fake, false, SK_SAN_BUILT_IN);
+    w = sk_switch(save, to, w);
+    if (SK_SAN_BUILT_IN)
+        sk_san_arrive(fake, w);
+    sk_sched_arrive(w);
+}
+
+/* Like jump_to_begun, but `next` may have no stack yet, or be NULL: then the worker's own context goes
+ * on. */
+static SK_ALWAYS_INLINE void jump(struct sk_worker *w, void **save, struct skua_task *next)
+{
+    void *fake = NULL;
+    void *to = enter_next(w, next, &fake, false, SK_SAN_BUILT_IN);
+    w = sk_switch(save, to, w);
+    if (SK_SAN_BUILT_IN)
+        sk_san_arrive(fake, w);
+    sk_sched_arrive(w);
+}
+
+/* Like jump, where a sanitizer may have been found. The caller has tested sk_worker.detour. */
+static __attribute__((noinline)) void jump_told(struct sk_worker *w, void **save,
+                                                struct skua_task *next)
+{
+    void *fake = NULL;
+    void *to = enter_next(w, next, &fake, false, true);
     w = sk_switch(save, to, w);
     sk_san_arrive(fake, w);
     sk_sched_arrive(w);
 }
 
-/* The same for next, whoever that is, or the worker's own context. */
-static SK_ALWAYS_INLINE void jump(struct sk_worker *w, void **save, struct skua_task *next)
+/* SKUA_CHAOS=migrate wants to know where the coroutine was left. */
+static void note_worker(const struct sk_worker *w, struct skua_task *self)
 {
-    void *fake = NULL;
-    void *to = enter_next(w, next, &fake, false);
-    w = sk_switch(save, to, w);
-    sk_san_arrive(fake, w);
-    sk_sched_arrive(w);
+    self->stack->worker = w->index;
 }
 
 /* Leaves the caller for who comes next, whoever that is. */
 static __attribute__((noinline)) void park_for_any(struct sk_worker *w)
 {
     struct skua_task *self = w->current;
-    if (sk_unlikely(w->chaos_migrate))
-        self->stack->worker = w->index;
-    struct skua_task *next = sk_sched_next(w);
+    struct skua_task *next;
+    if (sk_unlikely(w->detour)) {
+        note_worker(w, self);
+        next = sk_sched_next(w);
+        if (next != self)
+            jump_told(w, &self->sp, next);
+        return;
+    }
+    next = sk_sched_next(w);
     if (sk_likely(next != self))
         jump(w, &self->sp, next);
 }
@@ -274,11 +303,14 @@ int skua_yield(void)
     struct skua_task *next = sk_sched_next(w);
     if (next != NULL || w->budget <= 0 || sk_load_relaxed(&w->inbox.x_count) != 0 ||
         sk_unlikely(w->chaos_migrate)) {
-        if (sk_unlikely(w->chaos_migrate))
-            self->stack->worker = w->index;
         w->left = self;
         w->left_commit = NULL;
-        jump(w, &self->sp, next);
+        if (sk_unlikely(w->detour)) {
+            note_worker(w, self);
+            jump_told(w, &self->sp, next);
+        } else {
+            jump(w, &self->sp, next);
+        }
     }
     return sk_unlikely(sk_cancel_hinted(self)) && sk_cancel_seen_exactly(self) ? -ECANCELED : 0;
 }
@@ -291,21 +323,29 @@ void sk_sched_spend_slow(struct sk_worker *w)
         return;
     w->left = self;
     w->left_commit = NULL;
-    if (sk_unlikely(w->chaos_migrate))
-        self->stack->worker = w->index;
-    jump(w, &self->sp, NULL);
+    if (sk_unlikely(w->detour)) {
+        note_worker(w, self);
+        jump_told(w, &self->sp, NULL);
+    } else {
+        jump(w, &self->sp, NULL);
+    }
 }
 
 void sk_sched_dispatch(struct sk_worker *w, struct skua_task *task)
 {
     if (!has_context(w, task))
         return; /* it waits for a stack */
-    jump(w, &w->sp, task);
+    if (sk_unlikely(w->detour))
+        jump_told(w, &w->sp, task);
+    else
+        jump(w, &w->sp, task);
     w->current = NULL;
 }
 
 void sk_sched_give_stack(struct sk_worker *w, struct sk_stack *stack)
 {
+    if (sk_unlikely(w->detour))
+        sk_stack_forget(stack);
     sk_stack_give(&w->stacks, stack);
     struct skua_task *starved = sk_inject_pop(&sk_runtime.starved);
     if (sk_unlikely(starved != NULL))
@@ -326,7 +366,8 @@ SK_SAN_NO_FRAME noreturn void sk_sched_leave(struct sk_worker *w, struct skua_ta
         (struct skua_task *)(void *)stack; /* only to say that there is something to publish */
     w->left_commit = commit_give_stack;
     w->left_arg = stack;
-    void *to = enter_next(w, next, NULL, true);
+    void *to = sk_unlikely(w->detour) ? enter_next(w, next, NULL, true, true)
+                                      : enter_next(w, next, NULL, true, SK_SAN_BUILT_IN);
     sk_switch_away(to, w);
 }
 

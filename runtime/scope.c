@@ -9,6 +9,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/mem.h"
+#include "runtime/base/sanitizer.h"
 #include "runtime/cancel.h"
 #include "runtime/local.h"
 #include "runtime/runtime.h"
@@ -173,7 +174,7 @@ static int check_spawn(struct sk_worker *w, struct sk_scope **s)
         sk_cancel_link_scope(*s);
     if (sk_scope_is_cancelled(*s))
         return -ECANCELED;
-    return sk_load_relaxed(&sk_runtime.x_starving) != 0 ? -ENOMEM : 0;
+    return (sk_load_relaxed(&sk_runtime.x_starving) & ~SK_RUNTIME_SPAWNS_TOLD) != 0 ? -ENOMEM : 0;
 }
 
 /* Spawns with all that a record can have; the plain case has a short way of its own. */
@@ -198,11 +199,17 @@ static int spawn_here(struct sk_scope *s, int (*fn)(void *), void *arg, size_t l
         return rc;
     }
     if (len > 0) {
-        arg = memcpy(copy != NULL ? copy : child->copy, arg, len);
+        void *to = copy != NULL ? copy : child->copy;
+        sk_san_copy(to, arg, len);
+        arg = to;
         if (copy != NULL)
             child->flags |= SK_TASK_COPIED;
     }
     fill(child, s, fn, arg, site);
+    if (sk_san_orders()) {
+        child->flags |= SK_TASK_TOLD;
+        sk_san_release(child);
+    }
     if (o != NULL) {
         child->affinity = (uint16_t)o->worker;
         if (o->stack_size > sk_stack_default_bytes())
@@ -333,6 +340,8 @@ static struct sk_worker *run_inline(struct sk_worker *w, struct sk_scope *s,
     w->current = child;
     sk_count(w->counts.x_inline_runs);
     sk_count(w->counts.x_dispatches);
+    if (sk_unlikely(child->flags != 0))
+        sk_san_acquire(child); /* a sibling may have spawned it */
     int result = sk_arch_call(child->fn, child->arg);
     if (sk_unlikely(child->flags != 0) && child->locals != NULL)
         sk_local_destroy(child);
@@ -464,6 +473,7 @@ int skua_scope_close(skua_scope *scope, skua_time dl)
             return -EBUSY;
         }
     }
+    sk_san_acquire(s);
     rc = outcome(s);
     forget(s, self);
     if (inlined == 0)
@@ -476,5 +486,6 @@ void skua_scope_cancel(skua_scope *scope)
     struct sk_scope *s = scope != NULL ? sk_scope_of(scope) : &sk_runtime.root;
     if (scope == NULL && sk_runtime_check() < 0)
         return;
+    sk_san_release(&sk_san_cancel);
     sk_cancel_scope(s, false);
 }

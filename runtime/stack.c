@@ -463,6 +463,7 @@ struct sk_stack *sk_stack_take_shared(size_t promised_bytes)
 
 void sk_stack_give_shared(struct sk_stack *stack)
 {
+    sk_stack_forget(stack);
     if (sk_load_relaxed(&pool.x_free) >= WARM_MAX)
         trim(stack);
     sk_lock(&pool.lock);
@@ -471,6 +472,16 @@ void sk_stack_give_shared(struct sk_stack *stack)
     else
         take_apart_locked(stack);
     sk_unlock(&pool.lock);
+}
+
+void sk_stack_forget(struct sk_stack *stack)
+{
+    if ((SK_SAN_FOUND & SK_SAN_ROOTS) == 0)
+        return;
+    sk_san_unpoison(stack->low, (size_t)(stack->top - stack->low));
+    trim(stack);
+    char *page = (char *)((uintptr_t)stack & ~(uintptr_t)(PAGE_BYTES - 1));
+    memset(page, 0, (size_t)(stack->top - page));
 }
 
 void sk_stack_forsake(struct sk_stack *stack)

@@ -56,6 +56,9 @@ int sk_stack_prepare(void);
 /* Any thread, after sk_stack_prepare has said 0, or on a worker. From and to the shared cache. */
 struct sk_stack *sk_stack_take_shared(size_t promised_bytes);
 void sk_stack_give_shared(struct sk_stack *stack);
+/* Nobody stands on it any more: wipes it if a LeakSanitizer was found, to which what ended coroutines
+ * have left there would hide leaks. */
+void sk_stack_forget(struct sk_stack *stack);
 /* What stood on it will never go on: before it is given back. */
 void sk_stack_forsake(struct sk_stack *stack);
 

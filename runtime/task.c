@@ -277,10 +277,13 @@ bool sk_task_place(struct sk_worker *w, struct skua_task *task)
  * has none. */
 static SK_SAN_NO_FRAME noreturn void task_main(struct sk_worker *w)
 {
-    sk_san_arrive(NULL, w);
+    if (sk_unlikely(SK_SAN_BUILT_IN || w->detour))
+        sk_san_arrive(NULL, w);
     sk_sched_arrive(w);
     for (;;) {
         struct skua_task *task = w->current;
+        if (sk_unlikely(w->detour))
+            sk_san_acquire(task);
         int result = task->fn(task->arg);
         if (sk_unlikely(task->locals != NULL))
             sk_local_destroy(task);
@@ -316,6 +319,7 @@ static void settle(struct skua_task *task, int result, bool cancelled)
     struct sk_list *callbacks = sk_join_split_locked(task);
     sk_unlock(&task->join_lock);
     sk_join_call(task, callbacks);
+    sk_san_release(task); /* what the callbacks did is visible to joiners */
     sk_join_wake(task);
 }
 
@@ -323,6 +327,10 @@ void sk_task_finish(struct sk_worker *w, struct skua_task *task, int result)
 {
     if (task->scopes != NULL)
         sk_task_left_scope_open(task);
+    if (sk_unlikely((task->flags & SK_TASK_TOLD) != 0)) {
+        sk_san_release(task);
+        sk_san_release(sk_load_relaxed(&task->x_scope));
+    }
     struct skua_task *current = w->current;
     unsigned cancel = sk_load_relaxed(&task->x_cancel); /* before its own failure cancels all */
     w->current = NULL;

@@ -51,6 +51,7 @@ enum {
     SK_TASK_PIN_SET = 8,    /* skua_pin, not the spawner, set affinity */
     SK_TASK_STARVING = 32,  /* there was no stack for it; counted in sk_runtime.x_starving */
     SK_TASK_UNWINDING = 64, /* it frees a generator: its shield stays up */
+    SK_TASK_TOLD = 128,     /* ThreadSanitizer was found: it is told of what the end orders */
     SK_TASK_TOUCHED =
         16, /* something on line 2 is to be cleaned when it ends; set by the task itself */
 };

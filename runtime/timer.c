@@ -6,6 +6,7 @@
 
 #include "runtime/base/assert.h"
 #include "runtime/base/mem.h"
+#include "runtime/base/sanitizer.h"
 
 enum { ARITY = 4, FIRST_CAPACITY = 64 };
 
@@ -95,6 +96,7 @@ static bool grow_locked(struct sk_timer_heap *heap)
 
 int sk_timer_arm(struct sk_timer_heap *heap, struct sk_timer *timer, skua_time when)
 {
+    sk_san_release(timer);
     sk_lock(&heap->lock);
     if (!grow_locked(heap)) {
         sk_unlock(&heap->lock);
@@ -135,11 +137,13 @@ unsigned sk_timer_fire(struct sk_timer_heap *heap, skua_time now)
             sk_unlock(&heap->lock);
             break;
         }
-        struct sk_timer copy = *heap->entries[0].timer; /* I2 */
+        const struct sk_timer *timer = heap->entries[0].timer;
+        struct sk_timer copy = *timer; /* I2 */
         remove_locked(heap, 0);
         note_first_locked(heap);
         sk_unlock(&heap->lock);
         fired++;
+        sk_san_acquire(timer);
         copy.fn(copy.arg, copy.word);
     }
     return fired;

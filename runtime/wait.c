@@ -23,6 +23,7 @@ int sk_wait_code(uint64_t word)
     case SK_WAIT_SHUTDOWN:
         return -ESHUTDOWN;
     default:
+        sk_san_acquire(&sk_san_cancel);
         return -ECANCELED;
     }
 }
@@ -64,6 +65,7 @@ bool sk_wait_is_forbidden(void)
  * same: its mail is under way, and ends it. */
 static int withdraw(struct sk_wait *w, int rc)
 {
+    sk_san_acquire(&sk_san_cancel);
     return !sk_wait_abandon(w) && (w->ticket & SK_WAIT_OP) != 0 ? 0 : rc;
 }
 

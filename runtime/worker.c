@@ -270,7 +270,9 @@ int sk_worker_init(struct sk_worker *w, unsigned index)
     w->retry_ns = SKUA_NEVER;
     w->chaos_migrate =
         (sk_runtime.settings.chaos & SK_CHAOS_MIGRATE) != 0 && sk_runtime.worker_count > 1;
-    w->slot.alone = sk_runtime.worker_count == 1;
+    w->detour = w->chaos_migrate || sk_san_switches();
+    /* The quick way past the queues tells no sanitizer of the switch. */
+    w->slot.alone = sk_runtime.worker_count == 1 && (SK_SAN_BUILT_IN || !w->detour);
     sk_rand_seed(&w->rand, index + 1);
     sk_timer_heap_init(&w->timers);
     return init_deque(&w->woken) < 0 || init_deque(&w->queue) < 0 ? -ENOMEM : 0;

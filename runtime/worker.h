@@ -56,6 +56,7 @@ struct sk_worker {
     unsigned index;
     bool searching; /* counted as a searcher in idle */
     bool chaos_migrate;
+    bool detour; /* chaos_migrate, or a sanitizer is told of switches: they take the long way */
     skua_time served_ns; /* when I/O and timers were last served */
     uint64_t slice_end;  /* the time stamp counter at the end of the slice */
     int32_t batch;       /* the budget that the present batch began with */

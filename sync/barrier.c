@@ -16,6 +16,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/atomic.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/sanitizer.h"
 #include "runtime/sched.h"
 #include "sync/queue.h"
 
@@ -77,9 +78,8 @@ static bool leave(struct barrier *barrier, struct sk_waiter *waiter)
     return left;
 }
 
-int skua_barrier_wait(skua_barrier *b, skua_time dl)
+static int meet(struct barrier *barrier, skua_time dl)
 {
-    struct barrier *barrier = barrier_of(b);
     struct sk_wait wait;
     struct sk_waiter waiter = {.wait = &wait};
     int rc = sk_clock_check_deadline(dl);
@@ -99,4 +99,11 @@ int skua_barrier_wait(skua_barrier *b, skua_time dl)
         return leave(barrier, &waiter) ? rc : 0;
     (void)sk_queue_settled(&barrier->x_word); /* BA2 */
     return 0;
+}
+
+int skua_barrier_wait(skua_barrier *b, skua_time dl)
+{
+    struct barrier *barrier = barrier_of(b);
+    sk_san_release(barrier);
+    return sk_san_acquired(barrier, meet(barrier, dl));
 }

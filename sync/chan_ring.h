@@ -51,6 +51,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/atomic.h"
 #include "runtime/base/mem.h"
+#include "runtime/base/sanitizer.h"
 #include "runtime/solo.h"
 
 enum {
@@ -121,7 +122,7 @@ static inline __attribute__((always_inline)) void sk_chan_ring_copy(void *to, co
     else if (bytes == 2)
         memcpy(to, from, 2);
     else if (bytes != 0)
-        memcpy(to, from, bytes);
+        sk_san_copy(to, from, bytes);
 }
 
 /* ---- set-up ---- */

@@ -16,6 +16,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/atomic.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/sanitizer.h"
 #include "runtime/sched.h"
 #include "sync/mutex.h"
 #include "sync/queue.h"
@@ -72,6 +73,7 @@ int skua_cond_wait(skua_cond *c, skua_mutex *m, skua_time dl)
         sk_queue_leave(&cond->queue, &cond->x_word, &waiter);
     else
         (void)sk_queue_settled(&cond->x_word); /* CO2 */
+    sk_san_acquire(cond);
     sk_mutex_lock_again(m);
     return rc;
 }
@@ -86,6 +88,7 @@ int skua_cond_signal(skua_cond *c)
 {
     struct cond *cond = cond_of(c);
     struct sk_queue_woken woken = {.first = NULL};
+    sk_san_release(cond);
     if (!has_waiters(cond))
         return 0;
     (void)sk_queue_hold(&cond->x_word);
@@ -100,6 +103,7 @@ int skua_cond_broadcast(skua_cond *c)
 {
     struct cond *cond = cond_of(c);
     struct sk_queue_woken woken = {.first = NULL};
+    sk_san_release(cond);
     if (!has_waiters(cond))
         return 0;
     (void)sk_queue_hold(&cond->x_word);

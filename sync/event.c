@@ -13,6 +13,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/atomic.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/sanitizer.h"
 #include "runtime/sched.h"
 #include "runtime/solo.h"
 #include "sync/queue.h"
@@ -44,6 +45,7 @@ int skua_event_set(skua_event *e)
 {
     struct event *event = event_of(e);
     uint64_t word;
+    sk_san_release(event);
     do {
         word = sk_queue_settled(&event->x_word);
         if ((word & SET) != 0)
@@ -84,9 +86,8 @@ static bool enqueue(struct event *event, struct sk_waiter *waiter)
     return must_wait;
 }
 
-int skua_event_wait(skua_event *e, skua_time dl)
+static int wait_until_set(struct event *event, skua_time dl)
 {
-    struct event *event = event_of(e);
     struct sk_wait wait;
     struct sk_waiter waiter = {.wait = &wait};
     int rc = sk_clock_check_deadline(dl);
@@ -108,4 +109,10 @@ int skua_event_wait(skua_event *e, skua_time dl)
     else
         (void)sk_queue_settled(&event->x_word);
     return rc;
+}
+
+int skua_event_wait(skua_event *e, skua_time dl)
+{
+    struct event *event = event_of(e);
+    return sk_san_acquired(event, wait_until_set(event, dl));
 }

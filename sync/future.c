@@ -30,6 +30,7 @@
 #include "runtime/base/atomic.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/mem.h"
+#include "runtime/base/sanitizer.h"
 #include "runtime/sched.h"
 #include "runtime/solo.h"
 #include "runtime/wait.h"
@@ -173,8 +174,10 @@ static struct callback *turn_round(struct callback *newest)
 static void call(skua_future *f, struct callback *callbacks)
 {
     struct skua_task *self = sk_wait_forbid();
+    sk_san_acquire(f);
     while (callbacks != NULL) {
         struct callback *next = callbacks->next;
+        sk_san_acquire(callbacks);
         callbacks->fn(f, callbacks->arg);
         sk_mem_free(callbacks);
         callbacks = next;
@@ -195,6 +198,7 @@ static void settle(skua_future *f, uint64_t final)
     skua_future_ref(f);
     sk_queue_let_go(&f->x_word, final); /* FU1 */
     call(f, callbacks);
+    sk_san_release(f); /* what the callbacks did is visible to waiters */
     (void)sk_queue_hold(&f->x_word);
     wake_all(f, final);
     skua_future_unref(f);
@@ -204,6 +208,7 @@ static int settle_failed(skua_future *f, uint64_t final, int err)
 {
     if (!choose(f))
         return -EINVAL;
+    sk_san_release(f);
     f->error = err;
     f->failed_at = sk_add_relaxed(&x_failures, 1u);
     settle(f, final);
@@ -214,8 +219,9 @@ int skua_future_set(skua_future *f, const void *value)
 {
     if (!choose(f))
         return -EINVAL;
+    sk_san_release(f);
     if (value != NULL)
-        memcpy(f->value, value, f->size);
+        sk_san_copy(f->value, value, f->size);
     else
         memset(f->value, 0, f->size);
     settle(f, DONE);
@@ -235,6 +241,7 @@ int skua_future_cancel(skua_future *f)
 int skua_future_state(const skua_future *f)
 {
     uint64_t word = settled_word(f);
+    sk_san_acquire(f);
     return word == CANCELLED ? SKUA_CANCELLED : word == DONE ? SKUA_DONE : SKUA_PENDING;
 }
 
@@ -244,6 +251,7 @@ int skua_future_on_done(skua_future *f, void (*fn)(skua_future *, void *), void 
     if (callback == NULL)
         return fn == NULL ? -EINVAL : -ENOMEM;
     *callback = (struct callback){.fn = fn, .arg = arg};
+    sk_san_release(callback);
     uint64_t word = sk_queue_hold(&f->x_word);
     if (!is_final(word)) {
         callback->next = f->callbacks;
@@ -273,8 +281,9 @@ void sk_future_leave(skua_future *f, struct sk_waiter *waiter)
 
 int sk_future_result(const skua_future *f, void *value)
 {
+    sk_san_acquire(f);
     if (f->error == 0 && value != NULL)
-        memcpy(value, f->value, f->size);
+        sk_san_copy(value, f->value, f->size);
     return f->error;
 }
 
@@ -312,6 +321,7 @@ static int outcome(skua_future *const *v, size_t n)
     const skua_future *first = NULL; /* of those that have failed */
     bool all = true;
     for (size_t i = 0; i < n; i++) {
+        sk_san_acquire(v[i]);
         if (!is_done(v[i]))
             all = false;
         else if (v[i]->error != 0 && (first == NULL || v[i]->failed_at < first->failed_at))
@@ -393,7 +403,7 @@ static int find_done(skua_future *const *v, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if (is_done(v[i]))
-            return (int)i;
+            return sk_san_acquired(v[i], (int)i);
     return -1;
 }
 

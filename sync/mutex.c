@@ -17,6 +17,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/atomic.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/sanitizer.h"
 #include "runtime/sched.h"
 #include "runtime/solo.h"
 #include "runtime/task.h"
@@ -54,7 +55,7 @@ int skua_mutex_trylock(skua_mutex *m)
     if (sk_unlikely(me == 0))
         return -ENOMEM;
     if (try_lock(mutex, me))
-        return 0;
+        return sk_san_acquired(mutex, 0);
     return owner_of(sk_load_relaxed(&mutex->x_word)) == me ? -EDEADLK : -EAGAIN;
 }
 
@@ -99,7 +100,7 @@ static __attribute__((noinline)) int lock_fully(struct mutex *mutex, skua_time d
     uint64_t me = sk_owner_self();
     if (sk_unlikely(me == 0))
         return -ENOMEM;
-    return try_lock(mutex, me) ? 0 : lock_slow(mutex, me, dl, 0);
+    return sk_san_acquired(mutex, try_lock(mutex, me) ? 0 : lock_slow(mutex, me, dl, 0));
 }
 
 /* A coroutine that finds the mutex free calls nothing on its way: what lock and unlock cost is
@@ -111,7 +112,7 @@ int skua_mutex_lock(skua_mutex *m, skua_time dl)
     if (sk_likely(dl == SKUA_NEVER && w != NULL && w->current != NULL && w->calls > 1) &&
         sk_likely(try_lock(mutex, (uintptr_t)w->current))) {
         w->calls--; /* as sk_sched_spend does */
-        return 0;
+        return sk_san_acquired(mutex, 0);
     }
     return lock_fully(mutex, dl);
 }
@@ -138,6 +139,7 @@ int skua_mutex_unlock(skua_mutex *m)
 {
     struct mutex *mutex = mutex_of(m);
     struct sk_worker *w = sk_current_worker();
+    sk_san_release(mutex);
     if (sk_likely(w != NULL && w->current != NULL)) {
         uint64_t word = (uintptr_t)w->current;
         if (sk_likely(sk_solo_cas(&mutex->x_word, &word, 0))) /* MX1 */
@@ -158,4 +160,5 @@ void sk_mutex_lock_again(skua_mutex *m)
     uint64_t me = sk_owner_self();
     if (!try_lock(mutex, me))
         SK_CHECK(lock_slow(mutex, me, SKUA_NEVER, SK_WAIT_NOCANCEL) == 0);
+    sk_san_acquire(mutex);
 }

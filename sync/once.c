@@ -15,6 +15,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/atomic.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/sanitizer.h"
 #include "runtime/sched.h"
 #include "runtime/solo.h"
 #include "sync/owner.h"
@@ -62,7 +63,9 @@ static void fail(struct once *once)
 /* The caller's turn. */
 static int run(struct once *once, int (*fn)(void *), void *arg)
 {
+    sk_san_acquire(once);
     int rc = fn(arg);
+    sk_san_release(once);
     if (rc >= 0)
         succeed(once);
     else
@@ -136,6 +139,6 @@ int skua_once(skua_once_flag *f, int (*fn)(void *), void *arg, skua_time dl)
         return -EINVAL;
     sk_sched_spend();
     if (sk_likely(sk_queue_settled(&once->x_word) == DONE)) /* ON2 */
-        return 0;
-    return run_or_wait(once, fn, arg, dl);
+        return sk_san_acquired(once, 0);
+    return sk_san_acquired(once, run_or_wait(once, fn, arg, dl));
 }

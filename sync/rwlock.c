@@ -17,6 +17,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/atomic.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/sanitizer.h"
 #include "runtime/sched.h"
 #include "runtime/solo.h"
 #include "sync/owner.h"
@@ -40,6 +41,22 @@ struct place {
 static struct rwlock *rwlock_of(skua_rwlock *l)
 {
     return (struct rwlock *)(void *)l;
+}
+
+/* To ThreadSanitizer: what writers have done, and what readers have, whom only a writer comes after. */
+static int tell_had(struct rwlock *lock, uint64_t share, int rc)
+{
+    sk_san_acquire(&lock->x_word);
+    if ((share & WRITER) != 0)
+        sk_san_acquire(&lock->queue);
+    return rc;
+}
+
+static void tell_given_back(struct rwlock *lock, uint64_t state)
+{
+    sk_san_release(&lock->queue);
+    if ((state & WRITER) != 0)
+        sk_san_release(&lock->x_word);
 }
 
 static struct place *place_of(struct sk_waiter *waiter)
@@ -136,9 +153,9 @@ int skua_rwlock_rdlock(skua_rwlock *l, skua_time dl)
         return rc;
     sk_sched_spend();
     if (sk_likely(try_lock(lock, READER)))
-        return 0;
+        return tell_had(lock, READER, 0);
     uint64_t me = sk_owner_self();
-    return me != 0 ? lock_slow(lock, me, READER, dl) : -ENOMEM;
+    return me != 0 ? tell_had(lock, READER, lock_slow(lock, me, READER, dl)) : -ENOMEM;
 }
 
 int skua_rwlock_wrlock(skua_rwlock *l, skua_time dl)
@@ -152,8 +169,8 @@ int skua_rwlock_wrlock(skua_rwlock *l, skua_time dl)
     if (sk_unlikely(me == 0))
         return -ENOMEM;
     if (sk_likely(try_lock(lock, me | WRITER)))
-        return 0;
-    return lock_slow(lock, me, me | WRITER, dl);
+        return tell_had(lock, WRITER, 0);
+    return tell_had(lock, WRITER, lock_slow(lock, me, me | WRITER, dl));
 }
 
 /* What the caller holds of a lock in this state; 0: nothing. Who reads is not known: a reader's
@@ -170,6 +187,7 @@ int skua_rwlock_unlock(skua_rwlock *l)
     struct rwlock *lock = rwlock_of(l);
     uint64_t word, share;
     bool passes_on;
+    tell_given_back(lock, state_of(sk_load_relaxed(&lock->x_word)));
     do {
         word = sk_queue_settled(&lock->x_word);
         share = share_of_caller(state_of(word));

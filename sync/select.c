@@ -27,6 +27,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/mem.h"
 #include "runtime/base/rand.h"
+#include "runtime/base/sanitizer.h"
 #include "runtime/sched.h"
 #include "runtime/worker.h"
 #include "sync/select.h"
@@ -397,10 +398,24 @@ static int wait_for_nothing(skua_time dl)
     return rc < 0 ? rc : sk_wait_park(&wait);
 }
 
+/* To ThreadSanitizer: what stands for a case, of which the object, or all descriptors, knows. */
+static const void *told_by(const skua_case *k)
+{
+    return k->op == SKUA_FD ? (const void *)&sk_san_io : k->obj;
+}
+
+static __attribute__((noinline)) void tell_begun(const struct select *s)
+{
+    for (unsigned i = 0; i < s->count; i++)
+        sk_san_release(told_by(&s->cases[s->order[i]]));
+}
+
 static int select_among(struct select *s, skua_time dl)
 {
     if (s->count == 0)
         return wait_for_nothing(dl);
+    if (sk_san_orders())
+        tell_begun(s);
     int index = scan(s);
     if (index != NONE || dl == SKUA_NOW)
         return index != NONE ? index : -EAGAIN;
@@ -424,6 +439,8 @@ int skua_select(skua_case *v, unsigned n, unsigned flags, skua_time dl)
     rc = note_cases(&s, n);
     if (rc == 0)
         rc = select_among(&s, dl);
+    if (sk_san_orders() && rc >= 0)
+        sk_san_acquire(told_by(&v[rc]));
     sk_mem_free(s.memory);
     return rc;
 }

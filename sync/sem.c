@@ -16,6 +16,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/atomic.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/sanitizer.h"
 #include "runtime/sched.h"
 #include "runtime/solo.h"
 #include "sync/queue.h"
@@ -123,8 +124,8 @@ int skua_sem_wait(skua_sem *s, unsigned n, skua_time dl)
         return rc;
     sk_sched_spend();
     if (n == 0 || sk_likely(try_take(sem, n)))
-        return 0;
-    return wait_slow(sem, n, dl);
+        return sk_san_acquired(sem, 0);
+    return sk_san_acquired(sem, wait_slow(sem, n, dl));
 }
 
 int skua_sem_post(skua_sem *s, unsigned n)
@@ -132,6 +133,7 @@ int skua_sem_post(skua_sem *s, unsigned n)
     struct sem *sem = sem_of(s);
     uint64_t word, count;
     bool gives;
+    sk_san_release(sem);
     do {
         word = sk_queue_settled(&sem->x_word);
         count = (word >> COUNT_SHIFT) + n;

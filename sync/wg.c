@@ -13,6 +13,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/atomic.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/sanitizer.h"
 #include "runtime/sched.h"
 #include "runtime/solo.h"
 #include "sync/queue.h"
@@ -45,6 +46,7 @@ int skua_wg_add(skua_wg *g, int n)
     struct wg *wg = wg_of(g);
     uint64_t word, next;
     bool last;
+    sk_san_release(wg);
     do {
         word = sk_queue_settled(&wg->x_word);
         int64_t count = (int64_t)(word >> COUNT_SHIFT) + n;
@@ -82,9 +84,8 @@ static bool enqueue(struct wg *wg, struct sk_waiter *waiter)
     return must_wait;
 }
 
-int skua_wg_wait(skua_wg *g, skua_time dl)
+static int wait_for_zero(struct wg *wg, skua_time dl)
 {
-    struct wg *wg = wg_of(g);
     struct sk_wait wait;
     struct sk_waiter waiter = {.wait = &wait};
     int rc = sk_clock_check_deadline(dl);
@@ -106,4 +107,10 @@ int skua_wg_wait(skua_wg *g, skua_time dl)
     else
         (void)sk_queue_settled(&wg->x_word);
     return rc;
+}
+
+int skua_wg_wait(skua_wg *g, skua_time dl)
+{
+    struct wg *wg = wg_of(g);
+    return sk_san_acquired(wg, wait_for_zero(wg, dl));
 }

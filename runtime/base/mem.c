@@ -10,6 +10,7 @@
 
 #include "runtime/base/atomic.h"
 #include "runtime/base/log.h"
+#include "runtime/base/sanitizer.h"
 #include "runtime/base/sys.h"
 
 enum { PAGE_BYTES = 4096 };
@@ -48,13 +49,17 @@ void *sk_mem_map(size_t alignment, size_t bytes)
         sk_sys.munmap(p, before);
     if (before < spare)
         sk_sys.munmap(aligned + wanted, spare - before);
+    sk_san_root(aligned, wanted,
+                true); /* records, queues, workers: what they point to is no leak */
     return aligned;
 }
 
 void sk_mem_unmap(void *p, size_t bytes)
 {
-    if (p != NULL)
-        sk_sys.munmap(p, round_up(bytes, PAGE_BYTES));
+    if (p == NULL)
+        return;
+    sk_san_root(p, round_up(bytes, PAGE_BYTES), false);
+    sk_sys.munmap(p, round_up(bytes, PAGE_BYTES));
 }
 
 /* malloc alone, never mallocx: a program that links libjemalloc has it behind malloc, and libskua.so must
