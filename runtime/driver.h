@@ -1,6 +1,7 @@
 /* runtime/driver.h - what a worker needs from I/O: the one upward edge of the layout.
- * io/ defines these functions; the tests of runtime/ define them by a fake. One driver per worker,
- * touched by its owner alone, except where "Any thread." stands. */
+ * io/ defines these functions; the tests of runtime/ define them by a fake. One driver per worker, and
+ * one per plain thread that does I/O (io/ makes that, runtime/wait.c sleeps in it and closes it). Its
+ * owner alone touches it, except where "Any thread." stands. */
 #ifndef SK_RUNTIME_DRIVER_H
 #define SK_RUNTIME_DRIVER_H
 
@@ -28,7 +29,7 @@ struct sk_driver_counts {
  * a negative errno after one line that names cause and remedy. */
 int sk_driver_probe(const struct sk_settings *settings);
 
-/* On the worker's own thread. 0, or a negative errno after one line that names cause and remedy. */
+/* A worker's, on its own thread. 0, or a negative errno after one line that names cause and remedy. */
 int sk_driver_open(struct sk_driver **out, const struct sk_settings *settings,
                    struct sk_driver_counts *counts);
 /* Owner only. Nothing is in flight. */

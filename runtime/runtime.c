@@ -114,11 +114,11 @@ static void wake_worker(unsigned index)
 static void die_in_child(void)
 {
     sk_solo_after_fork();
+    sk_task_after_fork(); /* a thread keeps its driver when the runtime has gone */
     if (sk_load_relaxed(&sk_runtime.x_state) == SK_RUNTIME_NONE)
         return;
     sk_store_relaxed(&sk_runtime.x_state, (uint32_t)SK_RUNTIME_DEAD);
     sk_tls_worker = NULL;
-    sk_task_after_fork();
     sk_driver_after_fork();
 }
 

@@ -169,13 +169,20 @@ static pthread_key_t proxy_key;
 static pthread_once_t proxy_once = PTHREAD_ONCE_INIT;
 static _Atomic(bool) x_has_proxy_key;
 
+/* NULL: this thread has none. */
+static struct skua_task *own_proxy(void)
+{
+    return sk_load_relaxed(&x_has_proxy_key) ? pthread_getspecific(proxy_key) : NULL;
+}
+
 void sk_task_after_fork(void)
 {
     sk_store_relaxed(&pool.lock.x_held, 0u); /* its holder may be a thread that is not here */
-    struct skua_task *proxy =
-        sk_load_relaxed(&x_has_proxy_key) ? pthread_getspecific(proxy_key) : NULL;
-    if (proxy != NULL)
-        proxy->proxy.driver = NULL; /* the parent's thread has it */
+    struct skua_task *proxy = own_proxy();
+    if (proxy == NULL)
+        return;
+    proxy->proxy.driver = NULL; /* the parent's thread has it */
+    sk_store_relaxed(&proxy->proxy.x_wakers, 0u);
 }
 
 uint64_t sk_task_id(struct skua_task *task)
@@ -232,8 +239,7 @@ struct skua_task *sk_task_proxy(void)
 
 void sk_task_close_driver(void)
 {
-    struct skua_task *proxy =
-        sk_load_relaxed(&x_has_proxy_key) ? pthread_getspecific(proxy_key) : NULL;
+    struct skua_task *proxy = own_proxy();
     if (proxy != NULL)
         sk_wait_close_driver(proxy);
 }

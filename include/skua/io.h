@@ -9,6 +9,9 @@
  * once, and no call comes between the parts of another. A thread of a pool makes them, one at a time
  * for each descriptor; while a call waits for its turn, a deadline, a cancellation and skua_close end
  * it. skua_pread and skua_pwrite are faster, and need no turn.
+ * A plain thread's calls need no worker: SKUA_NOW and deadlines hold whatever coroutines do. From its
+ * first call until it ends, or calls skua_stop, the thread has two descriptors and a small ring: a call
+ * that cannot have them says -EMFILE, -ENFILE, -ENOMEM or -ENOTSUP.
  * A function that must not wait (a timer's, a done callback) gets -EPERM, with SKUA_NOW too.
  * For the meaning of dl see <skua/time.h>. */
 #ifndef SKUA_IO_H

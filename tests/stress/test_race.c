@@ -266,7 +266,7 @@ SKT_TEST(stress, race_on_eight_workers)
     race_with(8, skt_scaled(800000));
 }
 
-/* ---- Plain threads, whose operations are mailed to a worker. */
+/* ---- Plain threads, each on a ring of its own. */
 
 static void *read_in_thread(void *arg)
 {
@@ -285,7 +285,7 @@ static void *write_in_thread(void *arg)
     return NULL;
 }
 
-/* Goal: the same for threads and their deadlines, which the ring's owner watches. */
+/* Goal: the same for threads and their deadlines. */
 SKT_TEST(stress, race_in_plain_threads)
 {
     pthread_t threads[2];

@@ -639,12 +639,86 @@ SKT_TEST(thread, no_descriptor_is_left)
     SKT_NULL(strstr(strstr(out, "skua: ") + 1, "skua: "));
 }
 
-/* Goal: in a forked child the thread's ring is left alone. */
+/* Goal: a child of a process with a runtime leaves the thread's ring alone. */
 static void end_in_child(void *arg)
 {
     char c;
     SKT_EQ(skua_read(*(int *)arg, &c, 1, SKUA_NEVER), -EOWNERDEAD);
     pthread_exit(NULL); /* with the destructors of a thread */
+}
+
+/* Room for less than a ring, and that of a user for whom it counts. */
+static void use_up_memlock(void *arg)
+{
+    int fds[2];
+    char c;
+    struct rlimit limit = {4096, 1 << 20};
+    uid_t user =
+        60000 + (uid_t)getpid() % 5000; /* nobody else's: it counts for all its processes */
+    (void)arg;
+    start(1);
+    io_pair(fds);
+    SKT_EQ(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
+    SKT_EQ(setresgid(65534, 65534, 65534), 0);
+    SKT_EQ(setresuid(user, user, user), 0);
+    for (int i = 0; i < DEADLINES; i++)
+        SKT_EQ(skua_read(fds[0], &c, 1, deadline(i)), -ENOMEM);
+    skua_case k = {.op = SKUA_FD, .fd = fds[0], .events = POLLIN};
+    SKT_EQ(skua_select(&k, 1, 0, deadline(1)), -ENOMEM);
+    limit.rlim_cur = limit.rlim_max;
+    SKT_EQ(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
+    SKT_EQ(skua_read(fds[0], &c, 1, SKUA_NOW), -EAGAIN);
+    _exit(0);
+}
+
+SKT_TEST(thread, no_memory_may_be_locked)
+{
+    char out[4096];
+    if (geteuid() != 0)
+        SKT_SKIP("only root can become the user that the limit holds for");
+    int status = skt_in_child(use_up_memlock, NULL, out, sizeof(out));
+    if (status != 0)
+        SKT_FAIL("status %d: %s", status, out);
+    SKT_STR_HAS(out, "RLIMIT_MEMLOCK, 4096");
+    SKT_NULL(strstr(strstr(out, "skua: ") + 1, "skua: "));
+}
+
+/* ---- fork */
+
+static void *stop_in_thread(void *arg)
+{
+    SKT_EQ(skua_stop(SKUA_NEVER), 0);
+    return arg;
+}
+
+/* The thread that forked has its ring over the stop, and its child makes a new one. */
+static void start_in_child(void *arg)
+{
+    char c;
+    start(1);
+    SKT_EQ(skua_read(*(int *)arg, &c, 1, SKUA_NOW), -EAGAIN);
+    SKT_EQ(skua_read(*(int *)arg, &c, 1, skua_in(SKUA_MS(1))), -ETIMEDOUT);
+    SKT_EQ(skua_stop(SKUA_NEVER), 0);
+    _exit(0);
+}
+
+SKT_TEST(thread, forked_without_a_runtime)
+{
+    int fds[2];
+    char c, out[1024];
+    pthread_t stopper;
+    start(1);
+    io_pair(fds);
+    SKT_EQ(skua_read(fds[0], &c, 1, SKUA_NOW), -EAGAIN);
+    SKT_EQ(pthread_create(&stopper, NULL, stop_in_thread, NULL), 0);
+    SKT_EQ(pthread_join(stopper, NULL), 0);
+    SKT_EQ(skt_in_child(start_in_child, &fds[0], out, sizeof(out)), 0);
+    SKT_STR_EQ(out, "");
+    start(1); /* and the parent's is as it was */
+    SKT_EQ(skua_read(fds[0], &c, 1, skua_in(SKUA_MS(1))), -ETIMEDOUT);
+    SKT_EQ(skua_stop(SKUA_NEVER), 0);
+    SKT_EQ(skua_close(fds[0]), 0);
+    SKT_EQ(skua_close(fds[1]), 0);
 }
 
 SKT_TEST(thread, forked)
