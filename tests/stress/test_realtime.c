@@ -160,7 +160,7 @@ static void *call_as_realtime(void *arg)
 {
     uint64_t random = st_seed(19), rounds = skt_scaled(1000);
     (void)arg;
-    SKT_EQ(rtc_settle(1), 0);
+    SKT_EQ(rtc_settle(true), 0);
     int64_t before = rtc_thread_cpu_ms();
     for (uint64_t i = 0; i < rounds; i++) {
         const struct timespec pause = {0, 10000 + (long)(st_random(&random) % 100000)};
@@ -174,7 +174,7 @@ static void *call_as_realtime(void *arg)
 static void *call_as_ordinary(void *arg)
 {
     (void)arg;
-    SKT_EQ(rtc_settle(0), 0);
+    SKT_EQ(rtc_settle(false), 0);
     while (!atomic_load(&shared.x_over))
         shared.call();
     return NULL;
@@ -215,24 +215,34 @@ static const struct {
     {"descriptor", call_descriptor},
 };
 
+static void make_objects(void)
+{
+    SKT_EQ(skua_chan_new(&shared.ring, sizeof(uint64_t), 4, 0), 0);
+    SKT_EQ(skua_chan_new(&shared.rendezvous, sizeof(uint64_t), 0, 0), 0);
+    SKT_EQ(skua_chan_new(&shared.unbounded, sizeof(uint64_t), 0, SKUA_CHAN_UNBOUNDED), 0);
+    SKT_EQ(skua_future_new(&shared.future, 0), 0);
+    SKT_EQ(pipe(shared.pipe), 0);
+}
+
+static void free_objects(void)
+{
+    st_close(shared.pipe);
+    skua_future_unref(shared.future);
+    skua_chan_unref(shared.ring);
+    skua_chan_unref(shared.rendezvous);
+    skua_chan_unref(shared.unbounded);
+}
+
 static void meet_by_all(unsigned workers)
 {
     skua_config config = SKUA_CONFIG_INIT;
     config.workers = workers;
     rtc_require();
     SKT_EQ(skua_start(&config), 0);
-    SKT_EQ(skua_chan_new(&shared.ring, sizeof(uint64_t), 4, 0), 0);
-    SKT_EQ(skua_chan_new(&shared.rendezvous, sizeof(uint64_t), 0, 0), 0);
-    SKT_EQ(skua_chan_new(&shared.unbounded, sizeof(uint64_t), 0, SKUA_CHAN_UNBOUNDED), 0);
-    SKT_EQ(skua_future_new(&shared.future, 0), 0);
-    SKT_EQ(pipe(shared.pipe), 0);
+    make_objects();
     for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
         meet_by(calls[i].call, calls[i].name);
-    st_close(shared.pipe);
-    skua_future_unref(shared.future);
-    skua_chan_unref(shared.ring);
-    skua_chan_unref(shared.rendezvous);
-    skua_chan_unref(shared.unbounded);
+    free_objects();
     SKT_EQ(skua_stop(SKUA_NEVER), 0);
 }
 
@@ -249,4 +259,46 @@ SKT_TEST(stress, realtime_w2)
 SKT_TEST(stress, realtime_w8)
 {
     meet_by_all(8);
+}
+
+/* ---- a worker that the program has made a real-time thread ---- */
+
+static void meet_on_worker(void (*call)(void), const char *name)
+{
+    pthread_t ordinary;
+    uint64_t random = st_seed(23), rounds = skt_scaled(1000);
+    shared.call = call;
+    atomic_store(&shared.x_over, false);
+    SKT_EQ(pthread_create(&ordinary, NULL, call_as_ordinary, NULL), 0);
+    int64_t before = rtc_thread_cpu_ms();
+    for (uint64_t i = 0; i < rounds; i++) {
+        SKT_EQ(skua_sleep(10000 + st_random(&random) % 100000), 0);
+        call();
+    }
+    shared.burnt_ms = rtc_thread_cpu_ms() - before;
+    atomic_store(&shared.x_over, true);
+    while (pthread_tryjoin_np(ordinary, NULL) != 0)
+        SKT_EQ(skua_sleep(SKUA_US(50)), 0);
+    if (shared.burnt_ms >= RTC_CPU_MAX_MS)
+        SKT_FAIL("%s: the worker burnt %lld ms of processor time", name,
+                 (long long)shared.burnt_ms);
+}
+
+static int meet_on_one_worker(void *arg)
+{
+    (void)arg;
+    SKT_EQ(rtc_settle(true), 0);
+    make_objects();
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+        if (calls[i].call != call_spawn) /* for plain threads alone */
+            meet_on_worker(calls[i].call, calls[i].name);
+    free_objects();
+    SKT_EQ(pthread_setschedparam(pthread_self(), SCHED_OTHER, &(struct sched_param){0}), 0);
+    return 0;
+}
+
+SKT_TEST(stress, realtime_worker)
+{
+    rtc_require();
+    st_run(meet_on_one_worker, NULL, 1);
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -16,8 +17,9 @@ enum {
     RTC_CPU_MAX_MS = 400,
 };
 
-/* Binds the calling thread to the first core that it may use; realtime: as SCHED_FIFO. 0 or an errno. */
-static inline int rtc_settle(int realtime)
+/* Binds the calling thread to the first core that it may use; realtime: as SCHED_FIFO, else as
+ * SCHED_OTHER. 0 or an errno. */
+static inline int rtc_settle(bool realtime)
 {
     cpu_set_t set, one;
     CPU_ZERO(&one);
@@ -29,15 +31,16 @@ static inline int rtc_settle(int realtime)
             break;
         }
     int rc = pthread_setaffinity_np(pthread_self(), sizeof(one), &one);
-    if (rc != 0 || !realtime)
-        return rc;
-    return pthread_setschedparam(pthread_self(), SCHED_FIFO,
-                                 &(struct sched_param){.sched_priority = 1});
+    struct sched_param priority = {.sched_priority = realtime};
+    /* A thread inherits the class of the one that creates it. */
+    return rc != 0 ? rc
+                   : pthread_setschedparam(pthread_self(), realtime ? SCHED_FIFO : SCHED_OTHER,
+                                           &priority);
 }
 
 static inline void *rtc_try(void *rc)
 {
-    *(int *)rc = rtc_settle(1);
+    *(int *)rc = rtc_settle(true);
     return NULL;
 }
 

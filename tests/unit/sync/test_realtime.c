@@ -29,7 +29,7 @@ static struct {
 static void *meet_as_realtime(void *arg)
 {
     (void)arg;
-    SKT_EQ(rtc_settle(1), 0);
+    SKT_EQ(rtc_settle(true), 0);
     while (sem_wait(&on.taken) != 0)
         continue;
     atomic_store(&on.x_meets, true);
@@ -42,7 +42,7 @@ static void *meet_as_realtime(void *arg)
 static void *hold_as_ordinary(void *arg)
 {
     (void)arg;
-    SKT_EQ(rtc_settle(0), 0);
+    SKT_EQ(rtc_settle(false), 0);
     on.m->take();
     sem_post(&on.taken); /* preempted here, at the latest in the loop */
     while (!atomic_load(&on.x_meets))
