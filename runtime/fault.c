@@ -49,7 +49,7 @@ static void report(struct skua_task *task, const void *addr, uintptr_t sp)
         (size_t)(stack->low - (const char *)addr), frame, (size_t)stack->promised_bytes,
         (size_t)(stack->top - stack->low), (size_t)(stack->top - sk_stack_high_water(stack)));
     if (n > 0)
-        sk_log_write(STDERR_FILENO, text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
+        sk_log_last(text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
 }
 
 static void pass_on(int signo, siginfo_t *info, void *context)

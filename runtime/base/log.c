@@ -1,17 +1,36 @@
-/* runtime/base/log.c - lines on standard error. */
+/* runtime/base/log.c - lines on standard error.
+ * A line never holds the thread that writes it, which may be a worker: what standard error does not take
+ * at once is dropped and counted, and the next line that goes through says how many there were. The
+ * flags of the descriptor are not changed: other processes share them. So each kind has its own way: a
+ * socket MSG_DONTWAIT, a pipe RWF_NOWAIT, a terminal a description of its own that is O_NONBLOCK. All
+ * else (a file, /dev/null) takes a line when it is written. */
 #include "runtime/base/log.h"
 
 #include "runtime/base/atomic.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
+enum {
+    DROPPED_BYTES = 128, /* what is said about lines that were dropped */
+    LAST_TRIES = 100,    /* a second in all */
+    LAST_PAUSE_MS = 10,
+};
+
 static _Atomic(unsigned) x_level = SK_LOG_WARN;
+
+static _Atomic(unsigned) x_dropped; /* lines since the last one that went through */
+static _Atomic(bool) x_cut;         /* the last one ended without its newline */
 
 void sk_log_level_set(unsigned level)
 {
@@ -31,30 +50,152 @@ static void write_all(int fd, const char *buf, size_t len)
     }
 }
 
+/* ---- Without waiting: what write(2) returns. */
+
+static bool has_room(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    return poll(&p, 1, 0) == 1 && (p.revents & (POLLOUT | POLLERR | POLLHUP)) != 0;
+}
+
+/* A pipe that has room at all has it for PIPE_BUF bytes. Another process may be faster: for what
+ * cannot be asked in a better way. */
+static ssize_t write_if_room(int fd, const char *buf, size_t len)
+{
+    if (has_room(fd))
+        return write(fd, buf, len);
+    errno = EAGAIN;
+    return -1;
+}
+
+static ssize_t write_pipe(int fd, const char *buf, size_t len)
+{
+    const struct iovec v = {(void *)(uintptr_t)buf, len};
+    ssize_t n = pwritev2(fd, &v, 1, -1, RWF_NOWAIT);
+    return n < 0 && errno == EOPNOTSUPP ? write_if_room(fd, buf, len) : n;
+}
+
+/* A terminal says that it has room where it has too little for a line, and a write then waits. */
+static ssize_t write_terminal(int fd, const char *buf, size_t len)
+{
+    char path[32];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    int own = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (own < 0)
+        return write_if_room(fd, buf, len); /* another user's terminal, or no /proc */
+    ssize_t n = write(own, buf, len);
+    int err = errno;
+    close(own);
+    errno = err;
+    return n;
+}
+
+static ssize_t write_once(int fd, const char *buf, size_t len)
+{
+    struct statx st;
+    if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) < 0)
+        return -1;
+    if (S_ISSOCK(st.stx_mode))
+        return send(fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (S_ISFIFO(st.stx_mode))
+        return write_pipe(fd, buf, len);
+    if (S_ISCHR(st.stx_mode) && isatty(fd))
+        return write_terminal(fd, buf, len);
+    return write(fd, buf, len);
+}
+
+/* False: it was not taken, or not wholly. What can be told to nobody counts as taken. */
+static bool write_at_once(int fd, const char *buf, size_t len)
+{
+    ssize_t n;
+    do
+        n = write_once(fd, buf, len);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return errno != EAGAIN;
+    if (n > 0)
+        sk_store_relaxed(&x_cut, (size_t)n < len);
+    return (size_t)n == len;
+}
+
+/* ---- Without SIGPIPE. */
+
+struct guard {
+    sigset_t old;
+    int saved; /* errno */
+    bool was_pending, blocked;
+};
+
 /* write(2) to a pipe whose reader has gone raises SIGPIPE in this thread, and a message must not
  * end a service. The signal is blocked around the write and, if this write raised it, taken back;
  * one that was pending before is left. */
-void sk_log_write(int fd, const char *buf, size_t len)
+static void begin_guard(struct guard *g, sigset_t *pipe_only)
 {
-    int saved = errno;
-    sigset_t pipe_only, old, pending;
-    sigemptyset(&pipe_only);
-    sigaddset(&pipe_only, SIGPIPE);
+    sigset_t pending;
+    g->saved = errno;
+    sigemptyset(pipe_only);
+    sigaddset(pipe_only, SIGPIPE);
     sigemptyset(&pending);
     sigpending(&pending);
-    bool was_pending = sigismember(&pending, SIGPIPE) == 1;
-    bool blocked = pthread_sigmask(SIG_BLOCK, &pipe_only, &old) == 0;
-
+    g->was_pending = sigismember(&pending, SIGPIPE) == 1;
+    g->blocked = pthread_sigmask(SIG_BLOCK, pipe_only, &g->old) == 0;
     errno = 0;
-    write_all(fd, buf, len);
-    if (errno == EPIPE && blocked && !was_pending) {
+}
+
+static void end_guard(const struct guard *g, const sigset_t *pipe_only)
+{
+    if (errno == EPIPE && g->blocked && !g->was_pending) {
         const struct timespec none = {0, 0};
-        while (sigtimedwait(&pipe_only, NULL, &none) < 0 && errno == EINTR)
+        while (sigtimedwait(pipe_only, NULL, &none) < 0 && errno == EINTR)
             ;
     }
-    if (blocked)
-        pthread_sigmask(SIG_SETMASK, &old, NULL);
-    errno = saved;
+    if (g->blocked)
+        pthread_sigmask(SIG_SETMASK, &g->old, NULL);
+    errno = g->saved;
+}
+
+void sk_log_write(int fd, const char *buf, size_t len)
+{
+    struct guard guard;
+    sigset_t pipe_only;
+    begin_guard(&guard, &pipe_only);
+    write_all(fd, buf, len);
+    end_guard(&guard, &pipe_only);
+}
+
+static bool try_write(int fd, const char *buf, size_t len)
+{
+    struct guard guard;
+    sigset_t pipe_only;
+    begin_guard(&guard, &pipe_only);
+    bool taken = write_at_once(fd, buf, len);
+    end_guard(&guard, &pipe_only);
+    return taken;
+}
+
+void sk_log_last(const char *buf, size_t len)
+{
+    for (int tries = 0; tries < LAST_TRIES && !try_write(STDERR_FILENO, buf, len); tries++)
+        (void)poll(NULL, 0, LAST_PAUSE_MS);
+}
+
+/* ---- Lines. */
+
+/* A line, after what there is to say about those before it: one write, as it must be whole in a
+ * pipe. */
+static void put_line(const char *line, size_t len)
+{
+    char both[SK_LOG_LINE_BYTES + DROPPED_BYTES];
+    unsigned dropped = sk_xchg_acq_rel(&x_dropped, 0u);
+    const char *begin = sk_load_relaxed(&x_cut) ? "\n" : "";
+    int head = dropped == 0 ? snprintf(both, DROPPED_BYTES, "%s", begin)
+                            : snprintf(both, DROPPED_BYTES,
+                                       "%sskua: %u line(s) before this one were dropped: standard "
+                                       "error did not take them at once\n",
+                                       begin, dropped);
+    memcpy(both + head, line, len);
+    if (!try_write(STDERR_FILENO, both, (size_t)head + len))
+        sk_add_relaxed(&x_dropped, dropped + 1);
 }
 
 static bool is_control(char c)
@@ -89,7 +230,7 @@ void sk_log(unsigned level, const char *fmt, ...)
             line[i] = '?';
     }
     line[begin + len] = '\n';
-    sk_log_write(STDERR_FILENO, line, begin + len + 1);
+    put_line(line, begin + len + 1);
     errno = saved;
 }
 

@@ -19,13 +19,19 @@ enum sk_log_level { SK_LOG_ERROR, SK_LOG_WARN, SK_LOG_INFO, SK_LOG_DEBUG };
 /* Lines above this level are dropped. The level before the first call is SK_LOG_WARN. */
 void sk_log_level_set(unsigned level);
 
-/* One line `skua: ...\n` by one write(2) to descriptor 2. Allocates nothing, leaves errno alone,
- * raises no SIGPIPE. Control characters in the text (a newline inside a value, a terminal's escape)
+/* One line `skua: ...\n` by one write to descriptor 2. Does not wait: where a pipe is full or a
+ * terminal is stopped, the line is dropped, and the next one that goes through says how many were.
+ * Allocates nothing, leaves errno alone, raises no SIGPIPE. Control characters in the text (a newline inside a value, a terminal's escape)
  * become '?': one call, one line. */
 void sk_log(unsigned level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Writes all of buf to fd under the same promises; what fd does not take is lost. */
+/* Writes all of buf to fd and waits for it, as at a start, in the program's own thread; else under
+ * the same promises. */
 void sk_log_write(int fd, const char *buf, size_t len);
+
+/* The last word of a process, to descriptor 2: is tried for a second, if need be. For signal handlers
+ * too. */
+void sk_log_last(const char *buf, size_t len);
 
 /* A rate limit; all zero is ready for use. */
 struct sk_log_limit {

@@ -1,14 +1,19 @@
 /* tests/unit/runtime/test_log.c - lines on standard error. */
 #include "runtime/base/log.h"
 
+#include "runtime/base/assert.h"
+
 #include "tests/support/skt.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 /* Standard error on a seqpacket socket: one message per write, so a test sees how many writes there were. */
@@ -121,7 +126,7 @@ static void count_sigpipe(int signo)
 /* Goal: a reader of standard error that went away costs the message, nothing else; the mask is as it was. */
 SKT_TEST(log, no_sigpipe)
 {
-    struct sigaction count = { .sa_handler = count_sigpipe }, before;
+    struct sigaction count = {.sa_handler = count_sigpipe}, before;
     int ends[2], old = dup(STDERR_FILENO);
     sigpipes = 0;
     SKT_EQ(sigaction(SIGPIPE, &count, &before), 0);
@@ -147,7 +152,7 @@ SKT_TEST(log, no_sigpipe)
 /* Goal: once per period, from an all-zero start, and no overflow at the end of time. */
 SKT_TEST(log, rate)
 {
-    struct sk_log_limit l = { 0 };
+    struct sk_log_limit l = {0};
     SKT_TRUE(sk_log_may(&l, 1000, 100));
     SKT_FALSE(sk_log_may(&l, 1000, 100));
     SKT_FALSE(sk_log_may(&l, 1099, 100));
@@ -175,7 +180,7 @@ static void *race(void *arg)
 SKT_TEST(log, rate_race)
 {
     pthread_t threads[RACERS];
-    long won[RACERS] = { 0 }, sum = 0;
+    long won[RACERS] = {0}, sum = 0;
     memset(&race_limit, 0, sizeof(race_limit));
     SKT_EQ(pthread_barrier_init(&race_start, NULL, RACERS), 0);
     for (int i = 0; i < RACERS; i++)
@@ -186,4 +191,118 @@ SKT_TEST(log, rate_race)
     }
     pthread_barrier_destroy(&race_start);
     SKT_EQ(sum, ROUNDS);
+}
+
+/* ---- Standard error takes nothing: a line is dropped, and counted. */
+
+/* Standard error on fd, which is closed. */
+static int redirect(int fd)
+{
+    int old = dup(STDERR_FILENO);
+    dup2(fd, STDERR_FILENO);
+    close(fd);
+    return old;
+}
+
+static void restore(int old)
+{
+    dup2(old, STDERR_FILENO);
+    close(old);
+}
+
+static size_t read_some(int fd, char *buf, size_t size)
+{
+    ssize_t n = read(fd, buf, size - 1);
+    SKT_TRUE(n >= 0);
+    buf[n] = '\0';
+    return (size_t)n;
+}
+
+static void fill_pipe(int fd)
+{
+    static const char byte = '.';
+    SKT_TRUE(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
+    while (write(fd, &byte, 1) == 1)
+        ;
+    SKT_TRUE(fcntl(fd, F_SETFL, 0) == 0);
+}
+
+SKT_TEST(log, full_pipe)
+{
+    int fds[2];
+    static char text[1 << 17], line[256];
+    SKT_EQ(pipe2(fds, O_CLOEXEC), 0);
+    int old = redirect(fds[1]);
+    fill_pipe(STDERR_FILENO);
+    for (int i = 0; i < 3; i++)
+        sk_log(SK_LOG_ERROR, "lost %d", i); /* returns */
+    int flags = fcntl(STDERR_FILENO, F_GETFL);
+    for (size_t n = read_some(fds[0], text, sizeof(text)); n == sizeof(text) - 1;)
+        n = read_some(fds[0], text, sizeof(text));
+    sk_log(SK_LOG_ERROR, "kept");
+    read_some(fds[0], line, sizeof(line));
+    sk_log(SK_LOG_ERROR, "next");
+    read_some(fds[0], text, sizeof(text));
+    restore(old);
+    close(fds[0]);
+    SKT_EQ(flags & O_NONBLOCK, 0);
+    SKT_STR_EQ(line,
+               "skua: 3 line(s) before this one were dropped: standard error did not take them at "
+               "once\nskua: kept\n");
+    SKT_STR_EQ(text, "skua: next\n");
+}
+
+/* A terminal that prints nothing, and one that was stopped: neither holds the thread. */
+SKT_TEST(log, stopped_terminal)
+{
+    static char text[1 << 17];
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (master < 0)
+        skt_skip("no pseudo-terminal");
+    SKT_EQ(grantpt(master), 0);
+    SKT_EQ(unlockpt(master), 0);
+    int slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    SKT_TRUE(slave >= 0);
+    int old = redirect(slave);
+    for (int i = 0; i < 2000; i++) /* 64 KiB is what a terminal holds */
+        sk_log(SK_LOG_ERROR, "line %d ..............................................", i);
+    SKT_EQ(fcntl(master, F_SETFL, O_NONBLOCK), 0);
+    while (read(master, text, sizeof(text)) > 0)
+        ;
+    SKT_EQ(tcflow(STDERR_FILENO, TCOOFF), 0);
+    sk_log(SK_LOG_ERROR, "while stopped");
+    SKT_EQ(tcflow(STDERR_FILENO, TCOON), 0);
+    sk_log(SK_LOG_ERROR, "kept");
+    int flags = fcntl(STDERR_FILENO, F_GETFL);
+    SKT_EQ(fcntl(master, F_SETFL, 0), 0);
+    size_t n = 0;
+    while (strstr(text, "kept") == NULL)
+        n += read_some(master, text + n, sizeof(text) - n);
+    restore(old);
+    close(master);
+    SKT_EQ(flags & O_NONBLOCK, 0);
+    SKT_TRUE(strstr(text, "before this one were dropped") != NULL);
+    SKT_TRUE(strstr(text, "while stopped") == NULL);
+}
+
+static void panic_in_full_pipe(void *arg)
+{
+    int *fds = arg;
+    dup2(fds[1], STDERR_FILENO);
+    fill_pipe(STDERR_FILENO);
+    sk_panic("file", 7, "the end");
+}
+
+/* The last word does not keep a process. */
+SKT_TEST(log, panic_in_full_pipe)
+{
+    int fds[2], status;
+    SKT_EQ(pipe2(fds, O_CLOEXEC), 0);
+    pid_t child = fork();
+    if (child == 0)
+        panic_in_full_pipe(fds);
+    SKT_EQ(waitpid(child, &status, 0), child);
+    SKT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    close(fds[0]);
+    close(fds[1]);
 }
