@@ -121,27 +121,35 @@ static unsigned reap(struct sk_driver *d)
 
 /* ---- Requests. */
 
-/* The kernel refuses for a reason that passes, or that nobody here can mend: not in a hot loop, and
- * not without a word. */
-static void enter_failed(const struct sk_driver *d, int err)
+/* The kernel refuses for a reason that passes, or that nobody here can mend: not without a word. True:
+ * nor in a hot loop. */
+static bool enter_failed(const struct sk_driver *d, int err)
 {
     static struct sk_log_limit limit;
     bool passes = err == -EBUSY || err == -EAGAIN; /* completions to take out, or memory short */
     if (passes && sk_ring_ready(&d->ring) > 0)
-        return;
+        return false;
     if (!passes && sk_log_may(&limit, sk_clock_now(), COMPLAINT_EVERY_NS))
         sk_log(SK_LOG_ERROR, "io_uring_enter failed: error %d (%s); trying again", -err,
                strerrorname_np(-err));
-    const struct timespec ms = {0, 1000000};
-    nanosleep(&ms, NULL);
+    return true;
 }
 
-static void enter(struct sk_driver *d, unsigned want, skua_time until)
+/* True: the ring was entered, or is to be entered again at once. Without waiting: a worker that has
+ * coroutines to run goes on with them. */
+static bool try_enter(struct sk_driver *d, unsigned want, skua_time until)
 {
     count(&d->counts->x_enters, 1);
     int rc = sk_ring_enter(&d->ring, want, until);
-    if (sk_unlikely(rc < 0))
-        enter_failed(d, rc);
+    return sk_likely(rc >= 0) || !enter_failed(d, rc);
+}
+
+/* For a worker that has nothing else to do, or cannot go on without the kernel. */
+static void enter(struct sk_driver *d, unsigned want, skua_time until)
+{
+    const struct timespec ms = {0, 1000000};
+    if (sk_unlikely(!try_enter(d, want, until)))
+        nanosleep(&ms, NULL);
 }
 
 /* Makes room for n requests that follow each other without a gap. Completions that the kernel wants
@@ -333,7 +341,7 @@ unsigned sk_driver_poll(struct sk_driver *d)
     unsigned n = take_mail(d);
     if (sk_ring_prepared(&d->ring) > 0 || sk_ring_has_news(&d->ring)) {
         arm_wake(d);
-        enter(d, 0, SKUA_NEVER);
+        (void)try_enter(d, 0, SKUA_NEVER);
     }
     n += reap(d);
     return n + give_turns(d);

@@ -201,17 +201,6 @@ static __attribute__((noinline)) bool close_may_wait(int fd)
     return errno != EBADF && !is_pipe(fd);
 }
 
-static void close_in_coroutine(struct closing *c)
-{
-    struct sk_block_call call = {SK_BLOCK_CLOSES, NULL, run_close, c};
-    struct sk_wait wait;
-    bool called;
-    SK_CHECK(sk_wait_begin(&wait, SKUA_NEVER, SK_WAIT_NOCANCEL) == 0);
-    (void)sk_block_wait(&wait, &call, &called);
-    if (!called)
-        (void)run_close(c); /* no thread is to be had, and that was said: the worker waits */
-}
-
 /* A callback of a worker, which cannot wait: nobody hears what the close says. */
 static void close_in_callback(struct closing *c)
 {
@@ -231,7 +220,7 @@ static int close_anywhere(struct sk_fd *entry, int fd)
     if (sk_current_worker() == NULL || !close_may_wait(fd))
         (void)run_close(&c);
     else if (sk_current_task() != NULL)
-        close_in_coroutine(&c);
+        (void)sk_block_run(SK_BLOCK_CLOSES, run_close, &c);
     else
         close_in_callback(&c);
     return c.rc;

@@ -13,6 +13,7 @@
 #include "io/op.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
+#include "runtime/block.h"
 
 enum {
     TRANSFER_MAX = 0x7ffff000, /* as in io/rw.c */
@@ -195,11 +196,27 @@ static int parse(struct sk_addr *out, const char *text, const skua_net_opts *o)
     return wrong == NULL ? 0 : -EINVAL;
 }
 
+struct listening {
+    struct sk_addr addr;
+    unsigned flags;
+    int backlog;
+};
+
+static int run_listen(void *arg)
+{
+    const struct listening *l = arg;
+    return open_listener(&l->addr, l->flags, l->backlog);
+}
+
+/* A path is looked up, and a file made, by a disk or a server. */
 int skua_listen(const char *addr, const skua_net_opts *o)
 {
-    struct sk_addr parsed = {.len = 0};
-    int rc = parse(&parsed, addr, o);
-    return rc < 0 ? rc : open_listener(&parsed, o ? o->flags : 0, o ? o->backlog : 0);
+    struct listening l = {.flags = o ? o->flags : 0, .backlog = o ? o->backlog : 0};
+    int rc = parse(&l.addr, addr, o);
+    if (rc < 0)
+        return rc;
+    bool has_path = l.addr.any.sa_family == AF_UNIX && l.addr.un.sun_path[0] != '\0';
+    return has_path ? sk_block_run(SK_BLOCK_FILES, run_listen, &l) : run_listen(&l);
 }
 
 int skua_dial(const char *addr, const skua_net_opts *o, skua_time dl)

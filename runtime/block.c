@@ -524,6 +524,17 @@ int sk_block_wait(struct sk_wait *wait, const struct sk_block_call *call, bool *
     return job.result;
 }
 
+int sk_block_run(enum sk_block_pool which, int (*fn)(void *), void *arg)
+{
+    struct sk_block_call call = {.pool = which, .fn = fn, .arg = arg};
+    struct sk_wait wait;
+    bool called = false;
+    int rc = 0;
+    if (sk_current_task() != NULL && sk_wait_begin(&wait, SKUA_NEVER, SK_WAIT_NOCANCEL) == 0)
+        rc = sk_block_wait(&wait, &call, &called);
+    return called ? rc : fn(arg);
+}
+
 bool sk_block_detach(enum sk_block_pool which, int (*fn)(void *), void *arg)
 {
     struct job *job = sk_mem_zalloc(sizeof(*job));

@@ -39,6 +39,10 @@ struct sk_block_call {
  * whatever ends the wait. */
 int sk_block_wait(struct sk_wait *wait, const struct sk_block_call *call, bool *called);
 
+/* Any thread. What fn(arg) returns: a coroutine has a thread of the pool call it, and waits, unseen by
+ * cancellation; all others, and a coroutine where no thread is to be had, call it themselves. */
+int sk_block_run(enum sk_block_pool which, int (*fn)(void *), void *arg);
+
 /* Worker only, not in a coroutine. Has a thread run fn(arg), and does not wait; the runtime's stop
  * does. Where no thread is to be had, the caller may run it. False: no memory, and nothing was done. */
 bool sk_block_detach(enum sk_block_pool which, int (*fn)(void *), void *arg);

@@ -49,11 +49,8 @@ static struct {
     struct skua_task *spare_proxies;
 } pool;
 
-static void make_chunk_locked(void)
+static void add_chunk_locked(struct chunk *chunk)
 {
-    struct chunk *chunk = sk_mem_map(CHUNK_BYTES, CHUNK_BYTES);
-    if (chunk == NULL)
-        return;
     chunk->next = pool.chunks;
     chunk->base = pool.serial;
     pool.chunks = chunk;
@@ -69,11 +66,23 @@ static void make_chunk_locked(void)
     }
 }
 
-struct skua_task *sk_task_new_slow(struct sk_worker *w)
+/* Memory is mapped without the lock, for which others would wait. Two that come at once map two
+ * chunks. */
+static void lock_filled(void)
 {
     sk_lock(&pool.lock);
-    if (pool.free == NULL)
-        make_chunk_locked();
+    if (sk_likely(pool.free != NULL))
+        return;
+    sk_unlock(&pool.lock);
+    struct chunk *chunk = sk_mem_map(CHUNK_BYTES, CHUNK_BYTES);
+    sk_lock(&pool.lock);
+    if (chunk != NULL)
+        add_chunk_locked(chunk);
+}
+
+struct skua_task *sk_task_new_slow(struct sk_worker *w)
+{
+    lock_filled();
     struct skua_task *task = pool.free;
     if (task != NULL) {
         pool.free = task->next;

@@ -1,6 +1,7 @@
 #include "runtime/timer.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include <skua/time.h>
 
@@ -79,16 +80,37 @@ static void remove_locked(struct sk_timer_heap *heap, uint32_t at)
         sift_down_locked(heap, at, last);
 }
 
-static bool grow_locked(struct sk_timer_heap *heap)
+/* Another thread may have been faster. Returns what is to be freed. */
+static struct sk_timer_entry *replace_locked(struct sk_timer_heap *heap,
+                                             struct sk_timer_entry *entries, uint32_t capacity)
 {
-    if (heap->count < heap->capacity)
-        return true;
-    uint32_t capacity = heap->capacity == 0 ? FIRST_CAPACITY : 2 * heap->capacity;
-    struct sk_timer_entry *entries = sk_mem_realloc(heap->entries, capacity * sizeof(*entries));
-    if (entries == NULL)
-        return false;
+    struct sk_timer_entry *old = heap->entries;
+    if (capacity <= heap->capacity)
+        return entries;
+    if (heap->count > 0)
+        memcpy(entries, old, heap->count * sizeof(*entries));
     heap->entries = entries;
     heap->capacity = capacity;
+    return old;
+}
+
+/* Returns with the lock, and room for one more. False: no memory, and no lock. Memory is allocated
+ * without it: the system may take its time, and the heap's worker would wait. */
+static bool lock_with_room(struct sk_timer_heap *heap)
+{
+    sk_lock(&heap->lock);
+    while (sk_unlikely(heap->count == heap->capacity)) {
+        uint32_t capacity = heap->capacity == 0 ? FIRST_CAPACITY : 2 * heap->capacity;
+        sk_unlock(&heap->lock);
+        struct sk_timer_entry *entries = sk_mem_alloc(capacity * sizeof(*entries));
+        if (entries == NULL)
+            return false;
+        sk_lock(&heap->lock);
+        struct sk_timer_entry *spare = replace_locked(heap, entries, capacity);
+        sk_unlock(&heap->lock);
+        sk_mem_free(spare);
+        sk_lock(&heap->lock);
+    }
     return true;
 }
 
@@ -97,11 +119,8 @@ static bool grow_locked(struct sk_timer_heap *heap)
 int sk_timer_arm(struct sk_timer_heap *heap, struct sk_timer *timer, skua_time when)
 {
     sk_san_release(timer);
-    sk_lock(&heap->lock);
-    if (!grow_locked(heap)) {
-        sk_unlock(&heap->lock);
+    if (!lock_with_room(heap))
         return -ENOMEM;
-    }
     sk_store_relaxed(&timer->x_heap, heap);
     heap->count++;
     sift_up_locked(heap, heap->count - 1, (struct sk_timer_entry){.when = when, .timer = timer});
