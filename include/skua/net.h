@@ -39,11 +39,23 @@ typedef struct skua_serve_opts {
 } skua_serve_opts;
 
 #ifdef __cplusplus
-#define SKUA_NET_OPTS_INIT   { sizeof(skua_net_opts), 0, 0 }
-#define SKUA_SERVE_OPTS_INIT { sizeof(skua_serve_opts), 0, 0, 0 }
+#define SKUA_NET_OPTS_INIT          \
+    {                               \
+        sizeof(skua_net_opts), 0, 0 \
+    }
+#define SKUA_SERVE_OPTS_INIT             \
+    {                                    \
+        sizeof(skua_serve_opts), 0, 0, 0 \
+    }
 #else
-#define SKUA_NET_OPTS_INIT   { .size = sizeof(skua_net_opts) }
-#define SKUA_SERVE_OPTS_INIT { .size = sizeof(skua_serve_opts) }
+#define SKUA_NET_OPTS_INIT            \
+    {                                 \
+        .size = sizeof(skua_net_opts) \
+    }
+#define SKUA_SERVE_OPTS_INIT            \
+    {                                   \
+        .size = sizeof(skua_serve_opts) \
+    }
 #endif
 
 /** Makes a listening socket.
@@ -53,8 +65,8 @@ typedef struct skua_serve_opts {
  * o         NULL for all defaults.
  * returns   the descriptor, which the caller closes by skua_close; -EINVAL (addr or o); -EADDRINUSE
  *           or another negative errno as the kernel gave it.
- * suspends  never; it may block the thread for the time that its system calls
- *           take.   from  anywhere.
+ * suspends  may, for a path: a thread of a pool makes the system calls; else it
+ *           never does.   from  anywhere.
  * source    socket(2), bind(2), listen(2). */
 SKUA_API int skua_listen(const char *addr, const skua_net_opts *o);
 

@@ -7,18 +7,17 @@
 #include "runtime/base/log.h"
 
 #include "runtime/base/atomic.h"
+#include "runtime/base/sigpipe.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -118,58 +117,27 @@ static bool write_at_once(int fd, const char *buf, size_t len)
     return (size_t)n == len;
 }
 
-/* ---- Without SIGPIPE. */
-
-struct guard {
-    sigset_t old;
-    int saved; /* errno */
-    bool was_pending, blocked;
-};
-
-/* write(2) to a pipe whose reader has gone raises SIGPIPE in this thread, and a message must not
- * end a service. The signal is blocked around the write and, if this write raised it, taken back;
- * one that was pending before is left. */
-static void begin_guard(struct guard *g, sigset_t *pipe_only)
-{
-    sigset_t pending;
-    g->saved = errno;
-    sigemptyset(pipe_only);
-    sigaddset(pipe_only, SIGPIPE);
-    sigemptyset(&pending);
-    sigpending(&pending);
-    g->was_pending = sigismember(&pending, SIGPIPE) == 1;
-    g->blocked = pthread_sigmask(SIG_BLOCK, pipe_only, &g->old) == 0;
-    errno = 0;
-}
-
-static void end_guard(const struct guard *g, const sigset_t *pipe_only)
-{
-    if (errno == EPIPE && g->blocked && !g->was_pending) {
-        const struct timespec none = {0, 0};
-        while (sigtimedwait(pipe_only, NULL, &none) < 0 && errno == EINTR)
-            ;
-    }
-    if (g->blocked)
-        pthread_sigmask(SIG_SETMASK, &g->old, NULL);
-    errno = g->saved;
-}
-
+/* A message must not end a service: SIGPIPE is held back. */
 void sk_log_write(int fd, const char *buf, size_t len)
 {
-    struct guard guard;
-    sigset_t pipe_only;
-    begin_guard(&guard, &pipe_only);
+    int saved = errno;
+    struct sk_sigpipe hold;
+    sk_sigpipe_hold(&hold);
+    errno = 0;
     write_all(fd, buf, len);
-    end_guard(&guard, &pipe_only);
+    sk_sigpipe_release(&hold, errno == EPIPE);
+    errno = saved;
 }
 
 static bool try_write(int fd, const char *buf, size_t len)
 {
-    struct guard guard;
-    sigset_t pipe_only;
-    begin_guard(&guard, &pipe_only);
+    int saved = errno;
+    struct sk_sigpipe hold;
+    sk_sigpipe_hold(&hold);
+    errno = 0;
     bool taken = write_at_once(fd, buf, len);
-    end_guard(&guard, &pipe_only);
+    sk_sigpipe_release(&hold, errno == EPIPE);
+    errno = saved;
     return taken;
 }
 
