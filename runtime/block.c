@@ -543,6 +543,7 @@ bool sk_block_detach(enum sk_block_pool which, int (*fn)(void *), void *arg)
     job->fn = fn;
     job->arg = arg;
     job->deadline = SKUA_NEVER;
+    sk_san_release(job);
     submit(&pools[which], sk_current_worker(), job);
     return true;
 }
