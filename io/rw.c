@@ -6,6 +6,7 @@
 
 #include "io/fd.h"
 #include "io/op.h"
+#include "io/tty.h"
 #include "runtime/base/clock.h"
 
 /* What one call transfers at most, as in the kernel's read(2) and write(2): INT_MAX, down to a
@@ -25,6 +26,22 @@ static ssize_t run(enum sk_op_kind kind, int fd, const void *addr, size_t n, uin
     return sk_op_run(&op, dl);
 }
 
+/* What has no offset of the caller's: it may be the terminal. */
+static ssize_t run_plain(enum sk_op_kind kind, int fd, const void *addr, size_t n, skua_time dl)
+{
+    bool is_write = kind == SK_OP_WRITE || kind == SK_OP_WRITEV;
+    ssize_t rc = sk_tty_is_there() ? sk_tty_await(fd, is_write) : 0;
+    while (rc >= 0) {
+        rc = run(kind, fd, addr, n, SK_OP_POSITION, dl);
+        if (sk_likely(rc != -EIO))
+            return rc;
+        rc = sk_tty_await(fd, is_write); /* it was in the foreground when it began to wait */
+        if (rc == 0)
+            return -EIO;
+    }
+    return rc;
+}
+
 /* recv and send say the same on a stream socket and cost less. The hint is wrong when the number
  * was closed by close(2) and is something else now: then it is taken back. A read or write of
  * nothing asks for nothing, but recv would wait. */
@@ -37,7 +54,7 @@ static ssize_t run_stream(enum sk_op_kind plain, enum sk_op_kind socket, int fd,
             return rc;
         sk_fd_set_socket(fd, false);
     }
-    return run(plain, fd, buf, clamp(n), SK_OP_POSITION, dl);
+    return run_plain(plain, fd, buf, clamp(n), dl);
 }
 
 ssize_t skua_read(int fd, void *buf, size_t n, skua_time dl)
@@ -86,12 +103,12 @@ ssize_t skua_pwrite(int fd, const void *buf, size_t n, off_t off, skua_time dl)
 
 ssize_t skua_readv(int fd, const struct iovec *v, int n, skua_time dl)
 {
-    return n < 0 ? -EINVAL : run(SK_OP_READV, fd, v, (size_t)n, SK_OP_POSITION, dl);
+    return n < 0 ? -EINVAL : run_plain(SK_OP_READV, fd, v, (size_t)n, dl);
 }
 
 ssize_t skua_writev(int fd, const struct iovec *v, int n, skua_time dl)
 {
-    return n < 0 ? -EINVAL : run(SK_OP_WRITEV, fd, v, (size_t)n, SK_OP_POSITION, dl);
+    return n < 0 ? -EINVAL : run_plain(SK_OP_WRITEV, fd, v, (size_t)n, dl);
 }
 
 int skua_read_full(int fd, void *buf, size_t n, size_t *done, skua_time dl)

@@ -1,7 +1,8 @@
 /* skua/io.h - reading, writing, polling and closing of any descriptor.
  * A descriptor needs no O_NONBLOCK, and its flags are not changed. A call returns only when the
  * kernel is done with the caller's buffer, and what has taken effect is never lost: where bytes
- * came before a deadline or a cancellation, they are what is returned. SIGPIPE is never raised.
+ * came before a deadline or a cancellation, they are what is returned. No write ends the process by
+ * SIGPIPE or SIGXFSZ (<skua/runtime.h>).
  * Regular files and block devices always count as ready: a call on one waits for the disk, but for
  * no deadline and no cancellation. Who copies much asks skua_cancelled now and then.
  * At a file's own position (all calls but skua_pread and skua_pwrite) the calls of any number of
@@ -12,6 +13,9 @@
  * A plain thread's calls need no worker: SKUA_NOW and deadlines hold whatever coroutines do. From its
  * first call until it ends, or calls skua_stop, the thread has two descriptors and a small ring: a call
  * that cannot have them says -EMFILE, -ENFILE, -ENOMEM or -ENOTSUP.
+ * On the terminal that controls the process: job control is as for read(2) and write(2). A read in the
+ * background stops the process by SIGTTIN, a write by SIGTTOU if the terminal has TOSTOP, and goes on in
+ * the foreground; it fails with -EIO where the program ignores or blocks the signal. SKUA_NOW too.
  * A function that must not wait (a timer's, a done callback) gets -EPERM, with SKUA_NOW too.
  * For the meaning of dl see <skua/time.h>. */
 #ifndef SKUA_IO_H
