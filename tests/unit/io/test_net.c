@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "runtime/base/atomic.h"
+#include "runtime/base/sys.h"
 #include "tests/unit/io/io_test.h"
 
 static int option(int fd, int level, int name)
@@ -310,4 +312,47 @@ static int backlog_body(void *arg)
 SKT_TEST(net, unix_backlog)
 {
     io_run(backlog_body, NULL, 1);
+}
+
+/* ---- The path of a Unix socket is looked up by a thread, not by a worker. */
+
+static int (*create_thread)(unsigned long *thread, void *(*fn)(void *), void *arg);
+static _Atomic(int) x_created;
+
+static int count_thread(unsigned long *thread, void *(*fn)(void *), void *arg)
+{
+    sk_add_relaxed(&x_created, 1);
+    return create_thread(thread, fn, arg);
+}
+
+static int listen_body(void *arg)
+{
+    char address[64];
+    (void)arg;
+    snprintf(address, sizeof(address), "unix:@skua-test-%d", getpid());
+    int fd = skua_listen(address, NULL);
+    SKT_GE(fd, 0);
+    SKT_EQ(skua_close(fd), 0);
+    SKT_EQ(sk_load_relaxed(&x_created), 0);
+    snprintf(address, sizeof(address), "unix:/tmp/skua-test-%d", getpid());
+    fd = skua_listen(address, NULL);
+    SKT_GE(fd, 0);
+    SKT_EQ(sk_load_relaxed(&x_created), 1);
+    SKT_EQ(unlink(address + strlen("unix:")), 0);
+    SKT_EQ(skua_close(fd), 0);
+    return 0;
+}
+
+static int count_and_listen(void *arg)
+{
+    create_thread = sk_sys.thread_create; /* the workers run */
+    sk_sys.thread_create = count_thread;
+    int rc = listen_body(arg);
+    sk_sys.thread_create = create_thread;
+    return rc;
+}
+
+SKT_TEST(net, listen_on_a_path)
+{
+    io_run(count_and_listen, NULL, 1);
 }

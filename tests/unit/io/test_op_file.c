@@ -391,10 +391,10 @@ static void join_one(struct one *o, ssize_t rc)
     skua_task_unref(o->task);
 }
 
-static void check_text(const char *text)
+static void check_text(int fd, const char *text)
 {
     char buf[64] = "";
-    SKT_EQ(pread(held.fd, buf, sizeof(buf), 0), (ssize_t)strlen(text));
+    SKT_EQ(pread(fd, buf, sizeof(buf), 0), (ssize_t)strlen(text));
     SKT_MEM_EQ(buf, text, strlen(text));
 }
 
@@ -421,7 +421,7 @@ static int ends_body(void *arg)
     join_one(&first, 6);
     join_one(&now, 4);
     join_one(&last, 5);
-    check_text("first now last ");
+    check_text(held.fd, "first now last ");
     SKT_EQ(sk_load_relaxed(&held.x_calls), 3);
     SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
     SKT_EQ(skua_close(held.fd), 0);
@@ -465,8 +465,7 @@ static int close_body(void *arg)
     SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
     SKT_EQ(closed, 0);
     SKT_EQ(sk_load_relaxed(&held.x_calls), 1);
-    held.fd = copy;
-    check_text("first ");
+    check_text(copy, "first ");
     close(copy);
     return 0;
 }
@@ -505,8 +504,7 @@ static int close_thread_body(void *arg)
     SKT_EQ(closed, 0);
     pthread_join(thread, NULL);
     SKT_EQ(one.rc, 6);
-    held.fd = copy;
-    check_text("thread");
+    check_text(copy, "thread");
     close(copy);
     return 0;
 }
