@@ -13,6 +13,7 @@
 #include "io/op.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
+#include "runtime/base/sys.h"
 #include "runtime/block.h"
 
 enum {
@@ -121,7 +122,7 @@ static int set_tcp_options(int fd, int family, unsigned flags)
 
 static __attribute__((noinline)) int open_socket(int family, unsigned flags)
 {
-    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0); /* the program's: the lowest number */
     if (fd < 0)
         return -errno;
     int rc = set_tcp_options(fd, family, flags);
@@ -136,7 +137,7 @@ static bool is_stale(const struct sk_addr *addr)
     if (addr->any.sa_family != AF_UNIX || path[0] == '\0' || lstat(path, &before) < 0 ||
         !S_ISSOCK(before.st_mode))
         return false;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = sk_sys_lift(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (fd < 0)
         return false;
     bool refused = connect(fd, &addr->any, addr->len) < 0 && errno == ECONNREFUSED;

@@ -2,7 +2,6 @@
 #include "io/ring.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -12,6 +11,7 @@
 #include "runtime/base/atomic.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
+#include "runtime/base/sys.h"
 #include "runtime/signals.h"
 
 /* Younger than the headers of liburing 2.3. The kernel says whether it knows them. */
@@ -55,6 +55,17 @@ static _Atomic(unsigned) x_level; /* the best one that this kernel has taken or 
 static _Atomic(bool) x_told_level;
 static _Atomic(bool) x_told_smaller;
 
+/* While nothing is under way: a request keeps the number that it was submitted by. */
+static int lift(struct io_uring *uring)
+{
+    int fd = sk_sys_lift(uring->ring_fd);
+    int rc = fd < 0 ? -errno : 0;
+    uring->ring_fd = uring->enter_ring_fd = fd;
+    if (fd < 0)
+        io_uring_queue_exit(uring);
+    return rc;
+}
+
 static int setup(struct sk_ring *r, uint32_t entries, unsigned level)
 {
     struct io_uring_params params;
@@ -62,6 +73,8 @@ static int setup(struct sk_ring *r, uint32_t entries, unsigned level)
     params.flags = levels[level].flags | IORING_SETUP_CQSIZE;
     params.cq_entries = entries > CQ_MOST / CQ_FACTOR ? CQ_MOST : entries * CQ_FACTOR;
     int rc = io_uring_queue_init_params(entries, &r->uring, &params);
+    if (rc == 0)
+        rc = lift(&r->uring);
     if (rc < 0)
         return rc;
     if ((params.features & NEEDED_FEATURES) != NEEDED_FEATURES) {
@@ -152,14 +165,9 @@ void sk_ring_close(struct sk_ring *r)
 /* What /proc/sys/kernel/io_uring_disabled says; 0 where it is not there. */
 static int read_disabled(void)
 {
-    char c = '0';
-    int fd = open("/proc/sys/kernel/io_uring_disabled", O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        if (read(fd, &c, 1) != 1)
-            c = '0';
-        close(fd);
-    }
-    return c - '0';
+    char text[16];
+    ssize_t n = sk_sys_read_text("/proc/sys/kernel/io_uring_disabled", text, sizeof(text));
+    return n > 0 ? text[0] - '0' : 0;
 }
 
 static void explain_refusal(int err)

@@ -9,6 +9,7 @@
 #include <skua/task.h>
 
 #include "runtime/base/atomic.h"
+#include "runtime/base/sys.h"
 
 enum { UNKNOWN, THERE, MISSING };
 
@@ -17,7 +18,7 @@ static _Atomic(uint32_t) x_terminal;
 /* A daemon has none, and gets none later without asking for it. */
 static __attribute__((noinline)) bool find_terminal(void)
 {
-    int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    int fd = sk_sys_lift(open("/dev/tty", O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
     if (fd >= 0)
         close(fd);
     sk_store_relaxed(&x_terminal, (uint32_t)(fd >= 0 ? THERE : MISSING));

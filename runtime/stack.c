@@ -90,7 +90,8 @@ static bool probe_guard(void)
         sk_sys.mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED)
         return false;
-    if (sk_sys.madvise(page, PAGE_BYTES, MADV_GUARD_INSTALL) == 0 && pipe2(ends, O_CLOEXEC) == 0) {
+    if (sk_sys.madvise(page, PAGE_BYTES, MADV_GUARD_INSTALL) == 0 &&
+        sk_sys_pipe(ends, O_CLOEXEC) == 0) {
         works = sk_sys.write(ends[1], page, 1) < 0 && errno == EFAULT;
         sk_sys.close(ends[0]);
         sk_sys.close(ends[1]);
@@ -101,17 +102,11 @@ static bool probe_guard(void)
 
 static long read_max_map_count(void)
 {
-    char text[32] = "";
-    int fd = open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        ssize_t n = sk_sys.read(fd, text, sizeof(text) - 1);
-        sk_sys.close(fd);
-        if (n > 0) {
-            long value = 0;
-            if (sscanf(text, "%ld", &value) == 1)
-                return value;
-        }
-    }
+    char text[32];
+    long value = 0;
+    if (sk_sys_read_text("/proc/sys/vm/max_map_count", text, sizeof(text)) > 0 &&
+        sscanf(text, "%ld", &value) == 1)
+        return value;
     return 65530;
 }
 

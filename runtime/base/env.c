@@ -3,6 +3,7 @@
 
 #include "runtime/base/env_parse.h"
 #include "runtime/base/log.h"
+#include "runtime/base/sys.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -300,13 +301,7 @@ static bool read_text(const char *dir, const char *file, char *text, size_t size
     int n = snprintf(path, sizeof(path), "%s/%s", dir, file);
     if (n < 0 || (size_t)n >= sizeof(path))
         return false;
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return false;
-    size_t got = fread(text, 1, size - 1, f);
-    text[got] = '\0';
-    fclose(f);
-    return got > 0;
+    return sk_sys_read_text(path, text, size) > 0;
 }
 
 /* The quota that one cgroup sets, in CPUs rounded up; 0: none. "max" (v2) and -1 (v1) say that

@@ -8,6 +8,7 @@
 
 #include "runtime/base/atomic.h"
 #include "runtime/base/sigpipe.h"
+#include "runtime/base/sys.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -79,7 +80,7 @@ static ssize_t write_terminal(int fd, const char *buf, size_t len)
 {
     char path[32];
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    int own = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int own = sk_sys_lift(open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
     if (own < 0)
         return write_if_room(fd, buf, len); /* another user's terminal, or no /proc */
     ssize_t n = write(own, buf, len);

@@ -1,6 +1,7 @@
 #include "runtime/base/sys.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
@@ -49,13 +50,61 @@ void sk_sys_open_mask(void)
     pthread_sigmask(SIG_SETMASK, &program_mask, NULL);
 }
 
+static __attribute__((noinline)) int lift_low(int fd)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int err = errno;
+    close(fd);
+    errno = err;
+    return copy;
+}
+
+int sk_sys_lift(int fd)
+{
+    return fd < 0 || fd > STDERR_FILENO ? fd : lift_low(fd);
+}
+
+int sk_sys_pipe(int ends[2], int flags)
+{
+    if (pipe2(ends, flags) < 0)
+        return -1;
+    ends[0] = sk_sys_lift(ends[0]);
+    ends[1] = sk_sys_lift(ends[1]);
+    if (ends[0] >= 0 && ends[1] >= 0)
+        return 0;
+    int err = errno;
+    for (int i = 0; i < 2; i++)
+        if (ends[i] >= 0)
+            close(ends[i]);
+    errno = err;
+    return -1;
+}
+
+ssize_t sk_sys_read_text(const char *path, char *text, size_t size)
+{
+    int fd = sk_sys_lift(open(path, O_RDONLY | O_CLOEXEC));
+    if (fd < 0)
+        return -1;
+    ssize_t n = sk_sys.read(fd, text, size - 1);
+    int err = errno;
+    sk_sys.close(fd);
+    errno = err;
+    text[n < 0 ? 0 : n] = '\0';
+    return n;
+}
+
+static int open_eventfd(unsigned initial, int flags)
+{
+    return sk_sys_lift(eventfd(initial, flags));
+}
+
 struct sk_sys sk_sys = {
     .mmap = mmap,
     .munmap = munmap,
     .madvise = madvise,
     .mprotect = mprotect,
     .membarrier = call_membarrier,
-    .eventfd = eventfd,
+    .eventfd = open_eventfd,
     .read = read,
     .write = write,
     .close = close,

@@ -25,6 +25,18 @@ struct sk_sys {
 
 extern struct sk_sys sk_sys;
 
+/* The kernel gives the lowest number that is free: 0 to 2, where the program was started without standard
+ * input, output or error. What skua opens for itself must not stand there: the program would read and
+ * write it, and a daemon's dup2(2) of /dev/null would replace it. Every descriptor of skua's own goes
+ * through lift as soon as the kernel has given it (ci/floors); what the program is given does not.
+ * Returns fd if that is negative, with errno as it was, or 3 or more; else a close-on-exec copy that is 3
+ * or more, with fd closed, or -1 and errno. */
+int sk_sys_lift(int fd);
+/* pipe2(2), both ends lifted. 0, or -1 and errno. */
+int sk_sys_pipe(int ends[2], int flags);
+/* The beginning of a small file, as a string. Its length, or -1 and errno. */
+ssize_t sk_sys_read_text(const char *path, char *text, size_t size);
+
 /* A new thread of thread_create takes no signal that is sent to the process. One that runs functions of
  * the program has the program's mask instead (ADR 0017): what a function starts (a child by fork, vfork,
  * posix_spawn, system, popen; a thread) inherits it, and raise(3) works.
