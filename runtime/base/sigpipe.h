@@ -1,5 +1,5 @@
-/* runtime/base/sigpipe.h - a write in a plain thread that raises no SIGPIPE. A worker, and a thread of
- * the pool, has the signal blocked for good.
+/* runtime/base/sigpipe.h - a write that raises no SIGPIPE, whatever the program's action for it is. It costs
+ * four system calls; runtime/signals.h has the way that costs none, and serves the default action.
  * Threads: the calling one, which does not change between the two calls. */
 #ifndef SK_RUNTIME_BASE_SIGPIPE_H
 #define SK_RUNTIME_BASE_SIGPIPE_H
