@@ -15,6 +15,7 @@
 #include <skua/sync.h>
 
 #include "io/fd.h"
+#include "io/op.h"
 #include "runtime/base/atomic.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
@@ -193,6 +194,20 @@ static int check_end(const struct serve *s)
     return skua_yield() < 0 ? -ECANCELED : -ETIMEDOUT; /* or the deadline of a scope has passed */
 }
 
+/* The accept carries the generation, so that no wait stands between the check and the use: if the
+ * listener was closed while the loop waited, the number may be another listener's by now. */
+static int accept_own(const struct serve *s)
+{
+    struct sk_op op;
+    sk_op_init(&op, SK_OP_ACCEPT, s->listen_fd, NULL, 0, 0, SOCK_CLOEXEC);
+    op.is_bound = true;
+    op.generation = s->generation;
+    int conn = (int)sk_op_run(&op, s->dl);
+    if (conn >= 0)
+        sk_fd_set_socket(conn, true);
+    return conn;
+}
+
 static int accept_all(struct serve *s)
 {
     int rc = 0;
@@ -202,7 +217,7 @@ static int accept_all(struct serve *s)
             rc = wait_for_place(s);
         if (rc < 0)
             break;
-        rc = skua_accept(s->listen_fd, NULL, NULL, s->dl);
+        rc = accept_own(s);
         if (rc >= 0) {
             in_a_row = 0;
             rc = start_conn(s, rc);

@@ -383,3 +383,41 @@ SKT_TEST(serve, plain_thread)
     SKT_EQ(served, 1);
     SKT_EQ(skua_stop(SKUA_NEVER), 0);
 }
+
+/* Goal: a listener that was closed while serve waited for a place is not served on, though its number
+ * is another listener's. Method: one place, taken; the number is used again; the place comes free. */
+static int reused_body(void *arg)
+{
+    struct sockaddr_in sa, other;
+    socklen_t len = sizeof(other);
+    skua_scope s;
+    struct server server = server_of(listen_somewhere(&sa));
+    (void)arg;
+    server.opts.max_conns = 1;
+    SKT_EQ(skua_scope_open(&s, SKUA_COLLECT, SKUA_NEVER), 0);
+    SKT_EQ(skua_spawn(&s, serve, &server), 0);
+    int first = dial(&sa);
+    say_and_hear(first);
+    SKT_EQ(skua_sleep(SKUA_MS(20)), 0); /* serve waits for the place */
+    SKT_EQ(skua_close(server.listen_fd), 0);
+    int again = skua_listen("tcp:127.0.0.1:0", NULL);
+    SKT_EQ(again, server.listen_fd);
+    SKT_EQ(getsockname(again, (struct sockaddr *)&other, &len), 0);
+    int stranger = dial(&other);
+    SKT_EQ(skua_close(first), 0);
+    SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+    SKT_EQ(server.result, -ECANCELED);
+    SKT_EQ(served, 1);
+    int conn = skua_accept(again, NULL, NULL, skua_in(PATIENCE_NS));
+    SKT_GE(conn, 0); /* the stranger's caller was left to it */
+    SKT_EQ(skua_close(conn), 0);
+    SKT_EQ(skua_close(stranger), 0);
+    return skua_close(again);
+}
+
+SKT_TEST(serve, number_reused)
+{
+    io_run(reused_body, NULL, 1);
+    io_run(reused_body, NULL, 2);
+    io_run(reused_body, NULL, 8);
+}
