@@ -182,32 +182,33 @@ static int run_close_detached(void *arg)
     return 0;
 }
 
-static bool is_pipe(int fd)
-{
-    struct statx st;
-    return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) == 0 &&
-           S_ISFIFO(st.stx_mode);
-}
-
-/* A socket waits for its peer if it lingers (SO_LINGER). Other sockets and pipes do not wait. A file waits
+/* Who makes a close(2): the pool of its thread, or SK_BLOCK_POOLS: the worker, because it cannot wait.
+ * A socket waits for its peer if it lingers (SO_LINGER). Other sockets and pipes do not wait. A file waits
  * for a disk or a server, a terminal for what it has to print, an inotify for those that read its
  * lists: what is not known here may wait. Apart, as all that may set errno. */
-static __attribute__((noinline)) bool close_may_wait(int fd)
+static __attribute__((noinline)) enum sk_block_pool choose_closer(int fd)
 {
     struct linger linger;
     socklen_t len = sizeof(linger);
+    struct statx st;
     if (getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len) == 0)
-        return linger.l_onoff != 0 && linger.l_linger != 0;
-    return errno != EBADF && !is_pipe(fd);
+        return linger.l_onoff != 0 && linger.l_linger != 0 ? SK_BLOCK_CLOSES : SK_BLOCK_POOLS;
+    if (errno == EBADF)
+        return SK_BLOCK_POOLS;
+    if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) < 0)
+        return SK_BLOCK_CLOSES;
+    if (S_ISFIFO(st.stx_mode))
+        return SK_BLOCK_POOLS;
+    return S_ISREG(st.stx_mode) ? SK_BLOCK_FILES : SK_BLOCK_CLOSES;
 }
 
 /* A callback of a worker, which cannot wait: nobody hears what the close says. */
-static void close_in_callback(struct closing *c)
+static void close_in_callback(struct closing *c, enum sk_block_pool closer)
 {
     struct closing *copy = sk_mem_zalloc(sizeof(*copy));
     if (copy != NULL) {
         *copy = *c;
-        if (sk_block_detach(SK_BLOCK_CLOSES, run_close_detached, copy))
+        if (sk_block_detach(closer, run_close_detached, copy))
             return;
         sk_mem_free(copy);
     }
@@ -217,12 +218,13 @@ static void close_in_callback(struct closing *c)
 static int close_anywhere(struct sk_fd *entry, int fd)
 {
     struct closing c = {.entry = entry, .fd = fd};
-    if (sk_current_worker() == NULL || !close_may_wait(fd))
+    enum sk_block_pool closer = sk_current_worker() == NULL ? SK_BLOCK_POOLS : choose_closer(fd);
+    if (closer == SK_BLOCK_POOLS)
         (void)run_close(&c);
     else if (sk_current_task() != NULL)
-        (void)sk_block_run(SK_BLOCK_CLOSES, run_close, &c);
+        (void)sk_block_run(closer, run_close, &c);
     else
-        close_in_callback(&c);
+        close_in_callback(&c, closer);
     return c.rc;
 }
 

@@ -3,7 +3,7 @@
  * for a coroutine that writes a file, and a close that lingers must not keep files waiting.)
  * A job lies on the stack of the coroutine that calls (a detached one, for which nobody waits, on the
  * heap), and stands in its pool's queue, first in, first
- * out, until a thread takes it. A thread is woken, or started, up to SKUA_BLOCK_THREADS, where a job waits;
+ * out, until a thread takes it. A thread is woken, or started, up to SKUA_BLOCK_THREADS (closings: more), where a job waits;
  * one at a time is on its way to the queue, and sends for the next one if there is more: so the
  * caller's worker pays for one of them, and a burst of short calls wakes few. Idle ones are called
  * newest first, so that the others get old and leave.
@@ -26,7 +26,7 @@
  *
  * I1: while a job is QUEUED, a thread is on its way to the queue (`arriving`), or all that are to be
  *     had are busy; and each looks at the queue before it rests or leaves. So no job is forgotten.
- * I2: in each pool x_threads <= SKUA_BLOCK_THREADS; it counts those that are being started too.
+ * I2: in each pool x_threads <= most_threads; it counts those that are being started too.
  * I4: `waiting` of a sk_block_turns is empty unless it is `busy`.
  * I3: a thread that was called is out of `idle`: no job is given to one that leaves.
  * Order: BK1 release of the lock after DONE -> BK2 acquire of the lock by withdraw and outlast, or
@@ -64,6 +64,10 @@
 #include "runtime/worker.h"
 
 #define COMPLAINT_EVERY_NS INT64_C(60000000000)
+
+/* At least so many closings at once. A socket that lingers for a peer that is gone holds one for as long as the
+ * program has asked for, and until close(2) begins the next peer is not told that the connection ends. */
+enum { CLOSE_THREADS = 256 };
 
 enum job_state { QUEUED, RUNNING, DONE };
 
@@ -107,7 +111,7 @@ static const struct {
     const char *what, *thread;
 } words[SK_BLOCK_POOLS] = {
     [SK_BLOCK_CALLS] = {"skua_block", "block"},
-    [SK_BLOCK_FILES] = {"reading and writing files", "file"},
+    [SK_BLOCK_FILES] = {"reading, writing and closing files", "file"},
     [SK_BLOCK_CLOSES] = {"closing descriptors", "close"},
 };
 
@@ -190,6 +194,12 @@ static _Atomic(uint32_t) *call_locked(struct pool *pool)
     return &thread->x_called;
 }
 
+static uint32_t most_threads(const struct pool *pool)
+{
+    uint32_t most = sk_runtime.settings.block_threads;
+    return pool == &pools[SK_BLOCK_CLOSES] && most < CLOSE_THREADS ? CLOSE_THREADS : most;
+}
+
 static uint32_t count_locked(const struct pool *pool)
 {
     return sk_load_relaxed(&pool->x_threads);
@@ -213,11 +223,10 @@ static struct summons call_idle_locked(struct pool *pool)
 static struct summons summon_locked(struct pool *pool)
 {
     struct summons s = call_idle_locked(pool);
-    if (pool->arriving || sk_list_empty(&pool->queue) ||
-        count_locked(pool) == sk_runtime.settings.block_threads)
+    if (pool->arriving || sk_list_empty(&pool->queue) || count_locked(pool) == most_threads(pool))
         return s;
     sk_store_relaxed(&pool->x_threads, count_locked(pool) + 1);
-    sk_assert(count_locked(pool) <= sk_runtime.settings.block_threads); /* I2 */
+    sk_assert(count_locked(pool) <= most_threads(pool)); /* I2 */
     s.start = pool->arriving = true;
     return s;
 }
@@ -431,7 +440,7 @@ static void start_thread(struct pool *pool)
 /* All threads that may be are busy, or have a job to take when they arrive. */
 static bool must_queue_locked(const struct pool *pool)
 {
-    return sk_list_empty(&pool->idle) && count_locked(pool) == sk_runtime.settings.block_threads &&
+    return sk_list_empty(&pool->idle) && count_locked(pool) == most_threads(pool) &&
            !(pool->arriving && sk_list_empty(&pool->queue));
 }
 
@@ -604,7 +613,7 @@ static void stop_pool(struct pool *pool)
 {
     uint32_t threads;
     sk_lock(&pool->lock);
-    SK_CHECK(pool == &pools[SK_BLOCK_CLOSES] || sk_list_empty(&pool->queue)); /* what is detached */
+    SK_CHECK(pool != &pools[SK_BLOCK_CALLS] || sk_list_empty(&pool->queue)); /* others: detached */
     pool->quit = true;
     sk_unlock(&pool->lock);
     while (call_one(pool))

@@ -10,12 +10,12 @@
 
 struct sk_wait;
 
-/* Each has threads of its own, at most SKUA_BLOCK_THREADS, so that none waits for what another waits
- * for. */
+/* Each has threads of its own, at most SKUA_BLOCK_THREADS (closings: at least 256), so that none waits
+ * for what another waits for. */
 enum sk_block_pool {
     SK_BLOCK_CALLS,  /* skua_block's */
-    SK_BLOCK_FILES,  /* reading and writing files */
-    SK_BLOCK_CLOSES, /* close(2) that may wait */
+    SK_BLOCK_FILES,  /* reading, writing and closing files */
+    SK_BLOCK_CLOSES, /* close(2) that may wait for a peer, or for what is not known */
     SK_BLOCK_POOLS
 };
 

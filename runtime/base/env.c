@@ -69,8 +69,8 @@ static const struct sk_env_row rows[] = {
     [SK_ENV_BLOCK_THREADS] = {
         .name = "SKUA_BLOCK_THREADS", .kind = SK_ENV_KIND_AUTO, .min = 1,
         .max = MAX_BLOCK_THREADS, SETTING(block_threads), FIELD(block_threads),
-        .doc = "Threads that run what skua_block is given, at most, and as many for reading and "
-               "writing files and for closing; 'auto' is four for each CPU of the affinity and "
+        .doc = "Threads that run what skua_block is given, at most, and as many for reading, "
+               "writing and closing files; 'auto' is four for each CPU of the affinity and "
                "the cgroup's quota." },
     [SK_ENV_BLOCK_IDLE] = {
         .name = "SKUA_BLOCK_IDLE", .kind = SK_ENV_KIND_TIME, .min = 1000000,

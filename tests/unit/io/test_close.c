@@ -287,6 +287,41 @@ SKT_TEST(close, pools)
     }
 }
 
+enum { CROWD = 12 };
+
+/* Many that linger have all begun: each of their peers is told of the end as soon as it reads. */
+static int crowd_body(void *arg)
+{
+    int fds[CROWD][2];
+    struct closing c[CROWD];
+    skua_scope s;
+    (void)arg;
+    SKT_EQ(skua_scope_open(&s, SKUA_COLLECT, SKUA_NEVER), 0);
+    for (int i = 0; i < CROWD; i++)
+        make_lingering(fds[i]);
+    for (int i = 0; i < CROWD; i++)
+        spawn_close(&s, &c[i], fds[i][0]);
+    SKT_EQ(skua_close(io_file("abc", 3)), 0);
+    for (int i = CROWD - 1; i >= 0; i--) {
+        drain(fds[i][1]);
+        while (!sk_load_acquire(&c[i].x_over))
+            skua_yield();
+        SKT_EQ(c[i].rc, 0);
+        SKT_TRUE(i == 0 || !sk_load_acquire(&c[0].x_over));
+    }
+    return skua_scope_close(&s, SKUA_NEVER);
+}
+
+SKT_TEST(close, many_linger)
+{
+    for (int i = 0; i < 3; i++) {
+        skua_config config = SKUA_CONFIG_INIT;
+        config.workers = worker_counts[i];
+        config.block_threads = 1;
+        SKT_EQ(skua_run(crowd_body, NULL, &config), 0);
+    }
+}
+
 /* ---- Without threads to be had, the worker closes. */
 
 static int refuse_thread(unsigned long *thread, void *(*fn)(void *), void *arg)
