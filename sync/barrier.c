@@ -94,11 +94,10 @@ static int meet(struct barrier *barrier, skua_time dl)
     }
     if (rc < 0)
         return rc;
-    rc = sk_wait_park(&wait);
-    if (rc < 0)
-        return leave(barrier, &waiter) ? rc : 0;
-    (void)sk_queue_settled(&barrier->x_word); /* BA2 */
-    return 0;
+    rc = sk_queue_park(&barrier->x_word, &wait); /* BA2 */
+    if (rc < 0 && !leave(barrier, &waiter))
+        rc = 0;
+    return rc;
 }
 
 int skua_barrier_wait(skua_barrier *b, skua_time dl)

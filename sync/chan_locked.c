@@ -29,7 +29,7 @@ static SK_ALWAYS_INLINE bool claim_partner(struct skua_chan *c, uint64_t *word, 
                                            struct sk_chan_transfer *t)
 {
     struct sk_queue *q = is_send ? &c->receivers : &c->senders;
-    struct sk_waiter *waiter = sk_queue_claim(q, &t->woken);
+    struct sk_waiter *waiter = sk_queue_claim_staying(q, &t->woken);
     if (sk_queue_is_empty(q))
         *word &= ~(uint64_t)(is_send ? SK_CHAN_RECEIVERS : SK_CHAN_SENDERS);
     if (waiter == NULL)
@@ -377,7 +377,7 @@ int sk_chan_locked_wait_recv(struct skua_chan *c, void *v, skua_time dl)
 static void refuse_all(struct sk_queue *q, struct sk_queue_woken *woken)
 {
     struct sk_waiter *waiter;
-    while ((waiter = sk_queue_claim(q, woken)) != NULL)
+    while ((waiter = sk_queue_claim_staying(q, woken)) != NULL)
         sk_store_release(&sk_container_of(waiter, struct sk_chan_waiter, base)->x_outcome,
                          (uint32_t)SK_CHAN_REFUSED); /* CH1 */
 }

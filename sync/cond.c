@@ -68,11 +68,9 @@ int skua_cond_wait(skua_cond *c, skua_mutex *m, skua_time dl)
     }
     enqueue(cond, &waiter);
     SK_CHECK(skua_mutex_unlock(m) == 0);
-    rc = sk_wait_park(&wait);
+    rc = sk_queue_park(&cond->x_word, &wait); /* CO2 */
     if (rc < 0)
         sk_queue_leave(&cond->queue, &cond->x_word, &waiter);
-    else
-        (void)sk_queue_settled(&cond->x_word); /* CO2 */
     sk_san_acquire(cond);
     sk_mutex_lock_again(m);
     return rc;

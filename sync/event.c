@@ -103,11 +103,9 @@ static int wait_until_set(struct event *event, skua_time dl)
         (void)sk_wait_abandon(&wait);
         return 0;
     }
-    rc = sk_wait_park(&wait);
+    rc = sk_queue_park(&event->x_word, &wait); /* EV2 */
     if (rc < 0)
         sk_queue_leave(&event->queue, &event->x_word, &waiter);
-    else
-        (void)sk_queue_settled(&event->x_word);
     return rc;
 }
 

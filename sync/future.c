@@ -304,12 +304,11 @@ int skua_future_get(skua_future *f, void *value, skua_time dl)
         (void)sk_wait_abandon(&wait);
         return sk_future_result(f, value);
     }
-    rc = sk_wait_park(&wait);
+    rc = sk_queue_park(&f->x_word, &wait); /* FU2 */
     if (rc < 0) {
         sk_future_leave(f, &waiter);
         return rc;
     }
-    (void)settled_word(f); /* who has claimed it may hold the word still: FU2 */
     return sk_future_result(f, value);
 }
 

@@ -83,11 +83,9 @@ static int lock_slow(struct mutex *mutex, uint64_t me, skua_time dl, unsigned fl
         (void)sk_wait_abandon(&wait);
         return 0;
     }
-    rc = sk_wait_park(&wait);
+    rc = sk_queue_park(&mutex->x_word, &wait); /* MX2 */
     if (rc < 0)
         sk_queue_leave(&mutex->queue, &mutex->x_word, &waiter);
-    else
-        (void)sk_queue_settled(&mutex->x_word); /* MX2 */
     return rc;
 }
 
@@ -127,8 +125,7 @@ static __attribute__((noinline)) int unlock_fully(struct mutex *mutex)
     if (word == me && sk_solo_cas(&mutex->x_word, &word, 0)) /* MX1 */
         return 0;
     (void)sk_queue_hold(&mutex->x_word);
-    struct sk_waiter *next = sk_queue_claim(&mutex->queue, &woken);
-    uint64_t owner = next != NULL ? (uintptr_t)next->wait->task : 0;
+    uint64_t owner = (uintptr_t)sk_queue_claim(&mutex->queue, &woken); /* NULL: 0 */
     uint64_t waiters = sk_queue_is_empty(&mutex->queue) ? 0 : SK_QUEUE_WAITERS;
     sk_queue_let_go(&mutex->x_word, owner | waiters); /* MX1 */
     sk_queue_finish(&woken);

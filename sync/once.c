@@ -53,8 +53,7 @@ static void fail(struct once *once)
 {
     struct sk_queue_woken woken = {.first = NULL};
     (void)sk_queue_hold(&once->x_word);
-    struct sk_waiter *next = sk_queue_claim(&once->queue, &woken);
-    uint64_t runner = next != NULL ? (uintptr_t)next->wait->task : 0;
+    uint64_t runner = (uintptr_t)sk_queue_claim(&once->queue, &woken); /* NULL: 0 */
     uint64_t waiters = sk_queue_is_empty(&once->queue) ? 0 : SK_QUEUE_WAITERS;
     sk_queue_let_go(&once->x_word, runner | waiters); /* ON1 */
     sk_queue_finish(&woken);
@@ -112,7 +111,7 @@ static int wait_for_turn(struct once *once, uint64_t me, skua_time dl)
         (void)sk_wait_abandon(&wait);
         return 0;
     }
-    rc = sk_wait_park(&wait);
+    rc = sk_queue_park(&once->x_word, &wait); /* ON2 */
     if (rc < 0)
         sk_queue_leave(&once->queue, &once->x_word, &waiter);
     return rc;

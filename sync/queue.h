@@ -1,8 +1,9 @@
 /* sync/queue.h - those who wait for one object: a list in order of arrival, guarded by a bit in the
  * object's own word.
  * Owns:    struct sk_queue, and the protocol of the LOCKED bit. (struct sk_waiter: runtime/wait.h.)
- * Threads: any. Words change by runtime/solo.h. A struct sk_waiter lies on its waiter's stack and is touched by others only while
- *          they hold the word; what they write into it they write after they have won its claim.
+ * Threads: any. Words change by runtime/solo.h. A struct sk_waiter lies on its waiter's stack. A waker
+ *          touches it only while it holds the word, and not after it has won its claim: what it wants
+ *          of it, it reads before.
  *
  * While LOCKED is set in a word nobody else changes the word or the list. Who holds it ends with
  * one store, which changes the object's state and lets it go at once, and that store is its last
@@ -10,7 +11,8 @@
  * be released after the word had said that all is over.) Therefore:
  *   - who finds the object in the state that it waits for, but LOCKED, waits until it is not
  *   (sk_queue_settled);
- *   - a waiter that was claimed before it slept does the same before it returns;
+ *   - a waiter that was claimed before it slept does the same before its frame ends: every waiter
+ *   sleeps by sk_queue_park, which sees to it;
  *   - claimed waiters are chained by their records and readied after that last store
  *   (sk_queue_finish).
  * Order: QL1 release store that lets go -> QL2 acquire load or CAS: the list and what the holder
@@ -119,7 +121,8 @@ static inline bool sk_queue_claim_wait(const struct sk_wait *wait, struct sk_que
 }
 
 /* Holder only. Takes out the first waiter, of which there must be one. True: it is claimed, and was
- * added to *woken if it sleeps. Until the holder lets go, it is the holder's to read and write. */
+ * added to *woken if it sleeps. Its frame may end now, unless its waiter stays in it for a word of
+ * the claimer's. */
 static inline bool sk_queue_claim_first(struct sk_queue *q, struct sk_queue_woken *woken)
 {
     struct sk_waiter *waiter = sk_container_of(sk_list_pop_front(&q->list), struct sk_waiter, link);
@@ -130,8 +133,23 @@ static inline bool sk_queue_claim_first(struct sk_queue *q, struct sk_queue_woke
     return false;
 }
 
-/* Holder only. Takes out waiters until it has claimed one. NULL: none is left. */
-static inline struct sk_waiter *sk_queue_claim(struct sk_queue *q, struct sk_queue_woken *woken)
+/* Holder only. Takes out waiters until it has claimed one, and returns its task. NULL: none is
+ * left. */
+static inline struct skua_task *sk_queue_claim(struct sk_queue *q, struct sk_queue_woken *woken)
+{
+    struct sk_waiter *waiter;
+    while ((waiter = sk_queue_first(q)) != NULL) {
+        struct skua_task *task = waiter->wait->task;
+        if (sk_queue_claim_first(q, woken))
+            return task;
+    }
+    return NULL;
+}
+
+/* Holder only. As sk_queue_claim, for waiters that stay in their frame until the claimer has
+ * written there that it is done (a channel's outcome). */
+static inline struct sk_waiter *sk_queue_claim_staying(struct sk_queue *q,
+                                                       struct sk_queue_woken *woken)
 {
     struct sk_waiter *waiter;
     while ((waiter = sk_queue_first(q)) != NULL)
@@ -140,7 +158,7 @@ static inline struct sk_waiter *sk_queue_claim(struct sk_queue *q, struct sk_que
     return NULL;
 }
 
-/* Holder only. The same for all. */
+/* Holder only. Claims all. */
 void sk_queue_claim_all(struct sk_queue *q, struct sk_queue_woken *woken);
 void sk_queue_finish_many(struct sk_queue_woken *woken);
 /* Any thread, after it has let go. Readies them: on a worker they run in order of arrival. */
@@ -152,6 +170,17 @@ static inline void sk_queue_finish(struct sk_queue_woken *woken)
         sk_wait_finish(woken->first, SK_WAIT_WON);
     else
         sk_queue_finish_many(woken);
+}
+
+/* The waiter, in the queue of x_word. Sleeps until it is claimed. 0: woken, and the waker has let go
+ * of the word. Negative: the wait ended early, and the caller leaves the queue under the word before
+ * its frame ends. */
+static inline int sk_queue_park(_Atomic(uint64_t) *x_word, struct sk_wait *wait)
+{
+    int rc = sk_wait_park(wait);
+    if (rc == 0)
+        (void)sk_queue_settled(x_word); /* QL2 */
+    return rc;
 }
 
 /* The waiter, whose wait ended early: leaves the list if it is still there. */

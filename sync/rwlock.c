@@ -96,10 +96,12 @@ static void let_go(struct rwlock *lock, uint64_t state)
 {
     struct sk_queue_woken woken = {.first = NULL};
     struct sk_waiter *first;
-    while ((first = sk_queue_first(&lock->queue)) != NULL &&
-           admits(state, place_of(first)->share)) {
+    while ((first = sk_queue_first(&lock->queue)) != NULL) {
+        uint64_t share = place_of(first)->share;
+        if (!admits(state, share))
+            break;
         if (sk_queue_claim_first(&lock->queue, &woken))
-            state += place_of(first)->share;
+            state += share;
     }
     uint64_t waiters = first != NULL ? SK_QUEUE_WAITERS : 0;
     sk_queue_let_go(&lock->x_word, state | waiters); /* RW1 */
@@ -137,11 +139,9 @@ static int lock_slow(struct rwlock *lock, uint64_t me, uint64_t share, skua_time
         (void)sk_wait_abandon(&wait);
         return 0;
     }
-    rc = sk_wait_park(&wait);
+    rc = sk_queue_park(&lock->x_word, &wait); /* RW2 */
     if (rc < 0)
         leave(lock, &place);
-    else
-        (void)sk_queue_settled(&lock->x_word); /* RW2 */
     return rc;
 }
 

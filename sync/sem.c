@@ -69,9 +69,12 @@ static void let_go(struct sem *sem, uint64_t count)
 {
     struct sk_queue_woken woken = {.first = NULL};
     struct sk_waiter *first;
-    while ((first = sk_queue_first(&sem->queue)) != NULL && place_of(first)->n <= count) {
+    while ((first = sk_queue_first(&sem->queue)) != NULL) {
+        uint64_t n = place_of(first)->n;
+        if (n > count)
+            break;
         if (sk_queue_claim_first(&sem->queue, &woken))
-            count -= place_of(first)->n;
+            count -= n;
     }
     uint64_t waiters = first != NULL ? SK_QUEUE_WAITERS : 0;
     sk_queue_let_go(&sem->x_word, count << COUNT_SHIFT | waiters); /* SE1 */
@@ -108,11 +111,9 @@ static int wait_slow(struct sem *sem, uint64_t n, skua_time dl)
         (void)sk_wait_abandon(&wait);
         return 0;
     }
-    rc = sk_wait_park(&wait);
+    rc = sk_queue_park(&sem->x_word, &wait); /* SE2 */
     if (rc < 0)
         leave(sem, &place);
-    else
-        (void)sk_queue_settled(&sem->x_word); /* SE2 */
     return rc;
 }
 

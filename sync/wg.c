@@ -101,11 +101,9 @@ static int wait_for_zero(struct wg *wg, skua_time dl)
         (void)sk_wait_abandon(&wait);
         return 0;
     }
-    rc = sk_wait_park(&wait);
+    rc = sk_queue_park(&wg->x_word, &wait); /* WG2 */
     if (rc < 0)
         sk_queue_leave(&wg->queue, &wg->x_word, &waiter);
-    else
-        (void)sk_queue_settled(&wg->x_word);
     return rc;
 }
 
