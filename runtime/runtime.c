@@ -70,7 +70,11 @@ int sk_runtime_check_wait(void)
 
 unsigned skua_workers(void)
 {
-    return sk_current_worker() != NULL || sk_runtime_check() == 0 ? sk_runtime.worker_count : 0;
+    if (sk_runtime_enter() < 0)
+        return 0;
+    unsigned count = sk_runtime.worker_count;
+    sk_runtime_leave();
+    return count;
 }
 
 bool sk_current_acquire(void)
@@ -90,6 +94,24 @@ bool sk_runtime_hold(void)
         return true;
     sk_current_release();
     return false;
+}
+
+int sk_runtime_enter(void)
+{
+    if (sk_current_worker() != NULL)
+        return 0;
+    sk_add_seq_cst(&sk_runtime.x_users, 1u);
+    uint32_t state = sk_load_seq_cst(&sk_runtime.x_state);
+    if (state == SK_RUNTIME_RUNNING)
+        return 0;
+    sk_current_release();
+    return state == SK_RUNTIME_DEAD ? -EOWNERDEAD : -ESHUTDOWN;
+}
+
+void sk_runtime_leave(void)
+{
+    if (sk_current_worker() == NULL)
+        sk_current_release();
 }
 
 void sk_current_release(void)
@@ -397,7 +419,7 @@ static int run_first(int (*fn)(void *), void *arg)
     rc = skua_on_done(first, tell_runner, (void *)event);
     for (uint32_t seen = 0; rc == 0;) {
         if (sk_signals_came())
-            sk_cancel_scope(&sk_runtime.root, false);
+            skua_scope_cancel(SKUA_SCOPE_ROOT);
         if (skua_task_state(first) >= SKUA_DONE)
             break;
         (void)sk_sys_futex_wait(event, seen, SKUA_NEVER);

@@ -30,7 +30,7 @@ enum {
 
 struct sk_runtime {
     _Atomic(uint32_t) x_state;
-    _Atomic(uint32_t) x_users; /* plain threads inside sk_current_acquire ... release */
+    _Atomic(uint32_t) x_users; /* plain threads inside sk_current_acquire, sk_runtime_hold or _enter */
     _Atomic(uint32_t)
         x_quit; /* futex; 1: the workers leave their loops, 2: and close their drivers */
     _Atomic(uint32_t) x_running;  /* futex: workers that have not left their loops */
@@ -55,6 +55,11 @@ extern struct sk_runtime sk_runtime;
 /* Any thread. Like sk_current_acquire, also while the runtime stops: until sk_current_release it is
  * not taken down. */
 bool sk_runtime_hold(void);
+/* Any thread. 0: the runtime runs (for a worker's coroutine also: stops), and is not taken down before
+ * sk_runtime_leave, between which nothing suspends: its workers, settings and root scope may be used.
+ * -ESHUTDOWN or -EOWNERDEAD: leave is not called. */
+int sk_runtime_enter(void);
+void sk_runtime_leave(void);
 /* A worker that has left its loop. Returns when all have and nobody wakes a worker any more. */
 void sk_runtime_await_all_left(void);
 /* 0; -ESHUTDOWN without a runtime or while it stops, -EOWNERDEAD in a forked child. */

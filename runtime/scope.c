@@ -240,12 +240,13 @@ static int spawn_here(struct sk_scope *s, int (*fn)(void *), void *arg, size_t l
 static int spawn_any(struct sk_scope *s, int (*fn)(void *), void *arg, size_t len,
                      const skua_task_opts *o, skua_task **out, void *site)
 {
-    if (sk_current_worker() != NULL)
-        return spawn_here(s, fn, arg, len, o, out, site);
-    if (!sk_current_acquire())
-        return sk_runtime_check() < 0 ? sk_runtime_check() : -ESHUTDOWN;
-    int rc = spawn_here(s, fn, arg, len, o, out, site);
-    sk_current_release();
+    int rc = sk_runtime_enter();
+    if (rc < 0)
+        return rc;
+    rc = o != NULL && o->worker > sk_runtime.worker_count
+             ? -EINVAL
+             : spawn_here(s, fn, arg, len, o, out, site);
+    sk_runtime_leave();
     return rc;
 }
 
@@ -275,12 +276,12 @@ int skua_spawn_copy(skua_scope *scope, int (*fn)(void *), const void *arg, size_
                      __builtin_return_address(0));
 }
 
+/* What can be said without the runtime. */
 static int check_opts(const skua_task_opts *o)
 {
-    if (o->size < sizeof(skua_task_opts) || o->flags != 0 || o->stack_size > SK_STACK_PROMISE_MAX)
-        return -EINVAL;
-    int rc = sk_current_worker() != NULL ? 0 : sk_runtime_check();
-    return rc == 0 && o->worker > sk_runtime.worker_count ? -EINVAL : rc;
+    bool fits = o->size >= sizeof(skua_task_opts) && o->flags == 0 &&
+                o->stack_size <= SK_STACK_PROMISE_MAX;
+    return fits ? 0 : -EINVAL;
 }
 
 int skua_spawn_opts(skua_scope *scope, int (*fn)(void *), void *arg, const skua_task_opts *o,
@@ -483,9 +484,13 @@ int skua_scope_close(skua_scope *scope, skua_time dl)
 
 void skua_scope_cancel(skua_scope *scope)
 {
-    struct sk_scope *s = scope != NULL ? sk_scope_of(scope) : &sk_runtime.root;
-    if (scope == NULL && sk_runtime_check() < 0)
-        return;
     sk_san_release(&sk_san_cancel);
-    sk_cancel_scope(s, false);
+    if (scope != NULL) {
+        sk_cancel_scope(sk_scope_of(scope), false);
+        return;
+    }
+    if (sk_runtime_enter() < 0)
+        return;
+    sk_cancel_scope(&sk_runtime.root, false);
+    sk_runtime_leave();
 }

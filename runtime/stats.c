@@ -11,16 +11,10 @@
 #include "runtime/task.h"
 #include "runtime/worker.h"
 
-int skua_stats(skua_stats_view *out, unsigned worker)
+static skua_stats_view read_counts(const struct sk_worker *w)
 {
-    int rc = out == NULL ? -EINVAL : sk_runtime_check();
-    if (rc < 0 && !(rc == -ESHUTDOWN && sk_current_worker() != NULL))
-        return rc;
-    if (worker >= sk_runtime.worker_count)
-        return -EINVAL;
-    struct sk_worker *w = &sk_runtime.workers[worker];
-    skua_stats_view view = {
-        .size = sizeof(view),
+    return (skua_stats_view){
+        .size = sizeof(skua_stats_view),
         .dispatches = sk_load_relaxed(&w->counts.x_dispatches),
         .inline_runs = sk_load_relaxed(&w->counts.x_inline_runs),
         .spawns = sk_load_relaxed(&w->counts.x_spawns),
@@ -33,6 +27,23 @@ int skua_stats(skua_stats_view *out, unsigned worker)
         .blocks = sk_load_relaxed(&w->x_blocks),
         .block_waits = sk_load_relaxed(&w->x_block_waits),
     };
+}
+
+int skua_stats(skua_stats_view *out, unsigned worker)
+{
+    if (out == NULL)
+        return -EINVAL;
+    skua_stats_view view;
+    int rc = sk_runtime_enter();
+    if (rc < 0)
+        return rc;
+    if (worker < sk_runtime.worker_count)
+        view = read_counts(&sk_runtime.workers[worker]);
+    else
+        rc = -EINVAL;
+    sk_runtime_leave();
+    if (rc < 0)
+        return rc;
     size_t size = out->size == 0 || out->size > sizeof(view) ? sizeof(view) : (size_t)out->size;
     view.size = size;
     memcpy(out, &view, size);

@@ -248,6 +248,15 @@ bool sk_runtime_hold(void)
     return true;
 }
 
+int sk_runtime_enter(void)
+{
+    return 0;
+}
+
+void sk_runtime_leave(void)
+{
+}
+
 void sk_current_release(void)
 {
 }
