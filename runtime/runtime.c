@@ -372,6 +372,14 @@ static void tear_down(void)
     sk_task_stop();
 }
 
+/* No coroutine is left, and nothing arms a timer while the runtime stops. It must be now: as soon as
+ * the runtime is ENDING, skua_timer_stop says that a timer does not run, and its memory may go. */
+static void drop_timers(void)
+{
+    for (unsigned i = 0; i < sk_runtime.worker_count; i++)
+        sk_timer_drop_all(&sk_runtime.workers[i].timers);
+}
+
 int skua_stop(skua_time dl)
 {
     uint32_t running = SK_RUNTIME_RUNNING;
@@ -390,6 +398,7 @@ int skua_stop(skua_time dl)
         return -ETIMEDOUT;
     }
     sk_san_acquire(&sk_runtime.root);
+    drop_timers();
     sk_store_seq_cst(&sk_runtime.x_state, (uint32_t)SK_RUNTIME_ENDING);
     (void)await_no_users(SKUA_NEVER); /* those only wake: no worker computes any more */
     tear_down();

@@ -19,8 +19,7 @@ void sk_timer_heap_init(struct sk_timer_heap *heap)
 
 void sk_timer_heap_free(struct sk_timer_heap *heap)
 {
-    for (uint32_t i = 0; i < heap->count; i++)
-        heap->entries[i].timer->slot = 0; /* dropped: it will not fire */
+    sk_assert(heap->count == 0); /* their memory may be gone by now */
     sk_mem_free(heap->entries);
     sk_timer_heap_init(heap);
 }
@@ -145,6 +144,16 @@ bool sk_timer_disarm(struct sk_timer *timer)
     }
     sk_unlock(&heap->lock);
     return armed;
+}
+
+void sk_timer_drop_all(struct sk_timer_heap *heap)
+{
+    sk_lock(&heap->lock);
+    for (uint32_t i = 0; i < heap->count; i++)
+        heap->entries[i].timer->slot = 0;
+    heap->count = 0;
+    note_first_locked(heap);
+    sk_unlock(&heap->lock);
 }
 
 unsigned sk_timer_fire(struct sk_timer_heap *heap, skua_time now)

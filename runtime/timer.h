@@ -45,6 +45,7 @@ struct sk_timer_heap {
 };
 
 void sk_timer_heap_init(struct sk_timer_heap *heap);
+/* No timer is armed any more. */
 void sk_timer_heap_free(struct sk_timer_heap *heap);
 
 /* Any thread. 0, or -ENOMEM. timer must not be armed. */
@@ -52,6 +53,8 @@ int sk_timer_arm(struct sk_timer_heap *heap, struct sk_timer *timer, skua_time w
 /* Any thread. True: it was armed and will not fire. False: it has fired, is firing, or never was
  * armed. */
 bool sk_timer_disarm(struct sk_timer *timer);
+/* Any thread. None of those that are armed will fire, and none is touched any more. */
+void sk_timer_drop_all(struct sk_timer_heap *heap);
 /* Owner only. Fires what is due at now; returns how many. */
 unsigned sk_timer_fire(struct sk_timer_heap *heap, skua_time now);
 
