@@ -438,6 +438,13 @@ int sk_driver_of_thread(struct sk_driver **out, struct skua_task *proxy, int fd,
     return fcntl(fd, F_GETFD) < 0 ? -EBADF : open_of_thread(out, proxy, dl);
 }
 
+void sk_driver_forget(struct sk_driver *d)
+{
+    sk_ring_close(&d->ring);
+    sk_sys.close(d->wake_fd);
+    sk_mem_free(d);
+}
+
 /* The read of the eventfd is ended first: a ring with a request in it gives its memory back much
  * later. */
 void sk_driver_close(struct sk_driver *d)

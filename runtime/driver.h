@@ -76,6 +76,8 @@ int sk_driver_poll_disarm(struct sk_driver_poll *p);
  * being closed. */
 int sk_driver_poll_now(int fd, short events);
 
+/* In a forked child: gives its copies of a plain thread's driver back, which stays the parent's. */
+void sk_driver_forget(struct sk_driver *d);
 /* In a forked child: the rings belong to the parent. */
 void sk_driver_after_fork(void);
 

@@ -10,6 +10,7 @@
 #include "runtime/base/mem.h"
 #include "runtime/base/sanitizer.h"
 #include "runtime/cancel.h"
+#include "runtime/driver.h"
 #include "runtime/join.h"
 #include "runtime/local.h"
 #include "runtime/runtime.h"
@@ -190,7 +191,9 @@ void sk_task_after_fork(void)
     struct skua_task *proxy = own_proxy();
     if (proxy == NULL)
         return;
-    proxy->proxy.driver = NULL; /* the parent's thread has it */
+    if (proxy->proxy.driver != NULL)
+        sk_driver_forget(proxy->proxy.driver);
+    proxy->proxy.driver = NULL;
     sk_store_relaxed(&proxy->proxy.x_wakers, 0u);
 }
 

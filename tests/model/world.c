@@ -311,6 +311,7 @@ ABSENT(int sk_driver_poll_disarm(struct sk_driver_poll *poll))
 ABSENT(int sk_driver_open(struct sk_driver **out, const struct sk_settings *settings,
                           struct sk_driver_counts *counts))
 ABSENT(void sk_driver_close(struct sk_driver *d))
+ABSENT(void sk_driver_forget(struct sk_driver *d))
 ABSENT(void sk_runtime_await_all_left(void))
 ABSENT(void *sk_fault_enter_thread(void))
 ABSENT(void sk_fault_leave_thread(void *alternate))

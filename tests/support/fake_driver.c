@@ -42,6 +42,11 @@ void sk_driver_close(struct sk_driver *d)
     free(d);
 }
 
+void sk_driver_forget(struct sk_driver *d)
+{
+    free(d);
+}
+
 unsigned sk_driver_poll(struct sk_driver *d)
 {
     (void)d;
