@@ -733,7 +733,8 @@ SKT_TEST(thread, forked)
     io_pair(fds);
     SKT_EQ(skua_read(fds[0], &c, 1, SKUA_NOW), -EAGAIN);
     int status = skt_in_child(end_in_child, &fds[0], out, sizeof(out));
-    SKT_STR_EQ(out, "");
+    if (!skt_sanitized()) /* LeakSanitizer complains of its own ways */
+        SKT_STR_EQ(out, "");
     SKT_EQ(status, 0);
     SKT_EQ(skua_read(fds[0], &c, 1, skua_in(SKUA_MS(1))), -ETIMEDOUT);
     SKT_EQ(skua_close(fds[0]), 0);
