@@ -14,9 +14,10 @@
 
 /* ---- linking ---- */
 
+/* The linker of a task's scope asks it of the task's home, and then looks at the task's x_cancel. */
 static bool is_linked(const struct sk_scope *s)
 {
-    return (sk_load_acquire(&s->x_flags) & SK_SCOPE_LINKED) != 0;
+    return (sk_load_seq_cst(&s->x_flags) & SK_SCOPE_LINKED) != 0; /* CL1 */
 }
 
 /* What of the parent's state reaches s, and what its opener's own cancellation adds. Under the
@@ -24,7 +25,7 @@ static bool is_linked(const struct sk_scope *s)
 static uint32_t inherited_locked(const struct sk_scope *s, const struct sk_scope *parent)
 {
     uint32_t flags = sk_load_relaxed(&parent->x_flags) & (SK_SCOPE_CANCELLED | SK_SCOPE_STOPPED);
-    if (s->outer == NULL && (sk_load_seq_cst(&s->opener->x_cancel) & SK_CANCEL_SELF) != 0)
+    if (s->outer == NULL && (sk_load_seq_cst(&s->opener->x_cancel) & SK_CANCEL_SELF) != 0) /* CL2 */
         flags |= SK_SCOPE_CANCELLED;
     return s->barrier && (flags & SK_SCOPE_STOPPED) == 0 ? 0 : flags;
 }
@@ -249,10 +250,10 @@ void sk_cancel_scope(struct sk_scope *s, bool stop)
 void sk_cancel_task(struct skua_task *task)
 {
     struct sk_scope *home = sk_load_relaxed(&task->x_scope);
-    sk_or_seq_cst(&task->x_cancel, (uint8_t)SK_CANCEL_SELF); /* WT4 */
+    sk_or_seq_cst(&task->x_cancel, (uint8_t)SK_CANCEL_SELF); /* WT4, CL3 */
     sk_wait_kick(task, 0, false);
     if ((sk_load_seq_cst(&home->x_flags) & SK_SCOPE_LINKED) == 0)
-        return; /* what it opens, or has opened, links later and finds the bit */
+        return; /* CL4: what it opens, or has opened, links later and finds the bit */
     sk_lock(&home->lock);
     for (struct sk_list *l = home->scopes.next; l != &home->scopes; l = l->next) {
         struct sk_scope *s = sk_container_of(l, struct sk_scope, link);

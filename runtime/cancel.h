@@ -3,7 +3,10 @@
  * opener lives in. Tasks and scopes enter their parent's lists late: when a task first waits or
  * asks whether it is cancelled, parents before children; most children of a fork-join program never
  * do. Cancelling sets the flag of a scope under its lock and walks down what is linked; what links
- * later finds the flag. Locks are taken from parent to child only. */
+ * later finds the flag. Locks are taken from parent to child only.
+ * Order: CL1 seq_cst load that finds the home LINKED, then CL2 seq_cst load of the opener's x_cancel;
+ *        CL3 seq_cst or of x_cancel, then CL4 seq_cst load of the home's flags: the linker sees the
+ *        bit, or the canceller sees LINKED and walks the home's list (docs/MEMORY_MODEL.md). */
 #ifndef SK_RUNTIME_CANCEL_H
 #define SK_RUNTIME_CANCEL_H
 
