@@ -37,3 +37,12 @@ else()
 endif()
 configure_file(${CMAKE_CURRENT_LIST_DIR}/skua.pc.in ${PROJECT_BINARY_DIR}/skua.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/skua.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+# For gdb: by its own name for `source`, and where gdb looks for what belongs to libskua.so.
+install(FILES cmake/skua-gdb.py DESTINATION ${CMAKE_INSTALL_DATADIR}/skua)
+install(CODE "
+    get_filename_component(lib \"${CMAKE_INSTALL_LIBDIR}\" ABSOLUTE BASE_DIR \"\${CMAKE_INSTALL_PREFIX}\")
+    get_filename_component(data \"${CMAKE_INSTALL_DATADIR}\" ABSOLUTE BASE_DIR \"\${CMAKE_INSTALL_PREFIX}\")
+    file(INSTALL DESTINATION \"\${data}/gdb/auto-load\${lib}\" TYPE FILE
+        FILES \"${PROJECT_SOURCE_DIR}/cmake/skua-gdb.py\"
+        RENAME \"libskua.so.${PROJECT_VERSION}-gdb.py\")")

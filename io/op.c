@@ -341,8 +341,37 @@ static ssize_t run(struct sk_op *op, skua_time dl)
     }
 }
 
+/* To Valgrind, which does not see what a ring's operation has written. */
+static void tell_written(const struct sk_op *op, ssize_t n)
+{
+    const struct iovec *v = (const struct iovec *)(uintptr_t)op->addr;
+    int count = (int)op->len;
+    if (op->kind == SK_OP_READ || op->kind == SK_OP_RECV) {
+        sk_san_written((const void *)(uintptr_t)op->addr, (size_t)n);
+        return;
+    }
+    if (op->kind == SK_OP_RECVMSG) {
+        const struct msghdr *m = (const struct msghdr *)(uintptr_t)op->addr;
+        sk_san_written(m, sizeof(*m));
+        sk_san_written(m->msg_name, m->msg_namelen);
+        sk_san_written(m->msg_control, m->msg_controllen);
+        v = m->msg_iov;
+        count = (int)m->msg_iovlen;
+    } else if (op->kind != SK_OP_READV) {
+        return;
+    }
+    for (; count > 0 && n > 0; count--, n -= (ssize_t)v->iov_len, v++)
+        sk_san_written(v->iov_base, (size_t)n < v->iov_len ? (size_t)n : v->iov_len);
+}
+
 static __attribute__((noinline)) ssize_t run_told(struct sk_op *op, skua_time dl)
 {
+    if (sk_san_valgrind()) {
+        ssize_t n = run(op, dl);
+        if (n > 0)
+            tell_written(op, n);
+        return n;
+    }
     sk_san_release(&sk_san_io);
     ssize_t rc = run(op, dl);
     sk_san_acquire(&sk_san_io);
@@ -352,7 +381,7 @@ static __attribute__((noinline)) ssize_t run_told(struct sk_op *op, skua_time dl
 
 ssize_t sk_op_run(struct sk_op *op, skua_time dl)
 {
-    return sk_san_orders() ? run_told(op, dl) : run(op, dl);
+    return sk_san_orders() || sk_san_valgrind() ? run_told(op, dl) : run(op, dl);
 }
 
 int sk_op_events(const struct sk_op *op, int revents)

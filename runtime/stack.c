@@ -311,7 +311,8 @@ static struct sk_stack *make_stack(char *slot, size_t slot_bytes, size_t promise
         .slot_bytes = (uint32_t)slot_bytes,
         .slot = slot,
         .slab = slab,
-        .tsan_fiber = sk_san_fiber_new(),
+        .tsan_fiber =
+            sk_san_fiber_new(slot + SK_STACK_GUARD_BYTES, slot_bytes - SK_STACK_GUARD_BYTES),
     };
     sk_san_root(stack->low, slot_bytes - SK_STACK_GUARD_BYTES,
                 true); /* nobody may look at a guard */
@@ -484,7 +485,8 @@ void sk_stack_forsake(struct sk_stack *stack)
     sk_san_unpoison(stack->low, (size_t)(stack->top - stack->low));
     if (stack->tsan_fiber != NULL) {
         sk_san_fiber_free(stack->tsan_fiber);
-        stack->tsan_fiber = sk_san_fiber_new();
+        stack->tsan_fiber =
+            sk_san_fiber_new(stack->low, (size_t)(stack->slot + stack->slot_bytes - stack->low));
     }
 }
 

@@ -1,5 +1,7 @@
 #include "runtime/base/sanitizer.h"
 
+#include "runtime/base/valgrind.h"
+
 char sk_san_io, sk_san_cancel;
 uint8_t sk_san_found;
 
@@ -53,6 +55,8 @@ __attribute__((constructor(101))) static void find(void)
         is_there(__tsan_get_current_fiber) && is_there(__tsan_switch_to_fiber) &&
         is_there(__tsan_acquire) && is_there(__tsan_release))
         sk_san_found |= SK_SAN_ORDER;
+    if (sk_valgrind_request(SK_VALGRIND_RUNNING, 0, 0) != 0)
+        sk_san_found |= SK_SAN_VALGRIND;
 }
 #endif
 
@@ -142,8 +146,12 @@ void sk_san_forsake(const struct sk_san_spot *spot)
 #endif
 }
 
-void *sk_san_fiber_new(void)
+void *sk_san_fiber_new(const void *low, size_t bytes)
 {
+    if (sk_san_valgrind())
+        return (void *)(uintptr_t)(1 + sk_valgrind_request(SK_VALGRIND_STACK_REGISTER,
+                                                           (uintptr_t)low,
+                                                           (uintptr_t)low + bytes - 1));
 #ifdef HAS_TSAN
     if (tells(SK_SAN_ORDER))
         return __tsan_create_fiber(0);
@@ -153,11 +161,20 @@ void *sk_san_fiber_new(void)
 
 void sk_san_fiber_free(void *fiber)
 {
-    (void)fiber;
+    if (fiber == NULL)
+        return;
+    if (sk_san_valgrind()) {
+        (void)sk_valgrind_request(SK_VALGRIND_STACK_DEREGISTER, (uintptr_t)fiber - 1, 0);
+        return;
+    }
 #ifdef HAS_TSAN
-    if (fiber != NULL)
-        __tsan_destroy_fiber(fiber);
+    __tsan_destroy_fiber(fiber);
 #endif
+}
+
+void sk_san_written(const void *p, size_t bytes)
+{
+    (void)sk_valgrind_request(SK_VALGRIND_MAKE_DEFINED, (uintptr_t)p, bytes);
 }
 
 void *sk_san_fiber_self(void)

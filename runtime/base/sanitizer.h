@@ -53,9 +53,10 @@
 
 /* In sk_san_found. */
 enum {
-    SK_SAN_STACKS = 1, /* AddressSanitizer: which stack runs */
-    SK_SAN_ORDER = 2,  /* ThreadSanitizer: which stack runs, and what orders what */
-    SK_SAN_ROOTS = 4,  /* LeakSanitizer, alone or in AddressSanitizer: where pointers may lie */
+    SK_SAN_STACKS = 1,   /* AddressSanitizer: which stack runs */
+    SK_SAN_ORDER = 2,    /* ThreadSanitizer: which stack runs, and what orders what */
+    SK_SAN_VALGRIND = 8, /* the program runs under it */
+    SK_SAN_ROOTS = 4,    /* LeakSanitizer, alone or in AddressSanitizer: where pointers may lie */
 };
 
 /* Written before main by this library's constructor alone. */
@@ -208,8 +209,18 @@ static SK_ALWAYS_INLINE void sk_san_catch_up(void *sync)
 #endif
 }
 
-/* ThreadSanitizer's name of a stack; NULL without one. */
-void *sk_san_fiber_new(void);
+/* Does the program run under Valgrind? Then a worker sleeps in ppoll(2): it takes io_uring_enter(2) for a
+ * call that never waits, and lets no other thread run meanwhile. */
+static SK_ALWAYS_INLINE bool sk_san_valgrind(void)
+{
+    return __builtin_expect((SK_SAN_FOUND & SK_SAN_VALGRIND) != 0, 0);
+}
+
+/* The kernel has written there, by a ring. */
+void sk_san_written(const void *p, size_t bytes);
+
+/* The name of a stack, of [low, low + bytes): ThreadSanitizer's, or Valgrind's; NULL without one. */
+void *sk_san_fiber_new(const void *low, size_t bytes);
 void sk_san_fiber_free(void *fiber);
 void *sk_san_fiber_self(void);
 
