@@ -117,10 +117,10 @@ static void wait_in_driver(struct sk_worker *w, skua_time until)
 {
     bool is_short = until - w->served_ns < SHORT_SLEEP_NS; /* SKUA_NEVER is far */
     if (is_short)
-        prctl(PR_SET_TIMERSLACK, 1UL);
+        prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
     sk_driver_wait(w->driver, until);
     if (is_short)
-        prctl(PR_SET_TIMERSLACK, 0UL);
+        prctl(PR_SET_TIMERSLACK, 0UL, 0UL, 0UL, 0UL);
 }
 
 static void sleep_in_driver(struct sk_worker *w)
