@@ -30,7 +30,8 @@ enum {
 
 struct sk_runtime {
     _Atomic(uint32_t) x_state;
-    _Atomic(uint32_t) x_users; /* plain threads inside sk_current_acquire, sk_runtime_hold or _enter */
+    _Atomic(uint32_t)
+        x_users; /* plain threads inside sk_current_acquire, sk_runtime_hold or _enter */
     _Atomic(uint32_t)
         x_quit; /* futex; 1: the workers leave their loops, 2: and close their drivers */
     _Atomic(uint32_t) x_running;  /* futex: workers that have not left their loops */
