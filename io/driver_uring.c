@@ -9,6 +9,8 @@
 #include <stdalign.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 
 #include "io/fd.h"
@@ -185,6 +187,8 @@ static void fill(struct io_uring_sqe *sqe, const struct sk_op *op)
     sqe->rw_flags = (int)op->flags; /* msg_flags, accept_flags, poll32_events: the same place */
     if (sk_unlikely(op->kind == SK_OP_POLL))
         fill_poll(sqe, op);
+    if (sk_unlikely(op->is_nowait) && op->kind <= SK_OP_SENDMSG)
+        sqe->rw_flags |= op->kind <= SK_OP_WRITEV ? RWF_NOWAIT : MSG_DONTWAIT;
     sqe->user_data = (uint64_t)(uintptr_t)op | TAG_OP;
 }
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -53,6 +54,42 @@ static int refusal(int fd)
     return (unsigned)fd >> SK_FD_CHUNK_SHIFT >= SK_FD_CHUNKS ? -EBADF : -ENOMEM;
 }
 
+/* Which way it moves data, or waits to. */
+enum way { IN, OUT, NEITHER };
+
+static enum way way_of(const struct sk_op *op)
+{
+    switch (op->kind) {
+    case SK_OP_READ:
+    case SK_OP_READV:
+    case SK_OP_RECV:
+    case SK_OP_RECVMSG:
+        return IN;
+    case SK_OP_WRITE:
+    case SK_OP_WRITEV:
+    case SK_OP_SEND:
+    case SK_OP_SENDMSG:
+        return OUT;
+    case SK_OP_POLL:
+        return (op->flags & POLLIN) != 0 ? IN : (op->flags & POLLOUT) != 0 ? OUT : NEITHER;
+    default:
+        return NEITHER;
+    }
+}
+
+/* An operation that waits in the kernel beside others of its way loses most races for what comes, and
+ * the kernel gives one that has lost 128 times a thread of its own. */
+static bool has_rival_locked(const struct sk_fd *entry, const struct sk_op *op)
+{
+    enum way way = way_of(op);
+    if (way == NEITHER)
+        return false;
+    for (struct sk_list *node = entry->ops; node != NULL; node = node->next)
+        if (way_of(op_of(node)) == way)
+            return true;
+    return false;
+}
+
 int sk_fd_enter(struct sk_op *op)
 {
     struct sk_fd *entry = sk_fd_find(op->fd);
@@ -74,6 +111,8 @@ int sk_fd_enter(struct sk_op *op)
     op->is_bound = true;
     op->generation = entry->generation;
     op->in_window = entry->windows > 0;
+    if (sk_unlikely(entry->ops != NULL) && !op->is_limited && !op->may_wait)
+        op->is_nowait |= has_rival_locked(entry, op);
     node->next = entry->ops;
     if (node->next != NULL)
         node->next->prev = node;
@@ -233,7 +272,7 @@ static int close_idle_locked(struct sk_fd *entry, int fd)
 {
     entry->generation++;
     entry->windows++;
-    sk_store_relaxed(&entry->x_socket, false);
+    sk_store_relaxed(&entry->x_hint, (uint8_t)SK_FD_UNKNOWN);
     sk_unlock(&entry->lock);
     return close_anywhere(entry, fd);
 }
@@ -337,9 +376,31 @@ bool sk_fd_is_closing(int fd)
     return closing;
 }
 
-void sk_fd_set_socket(int fd, bool is_socket)
+void sk_fd_set_hint(int fd, enum sk_fd_hint hint)
 {
-    struct sk_fd *entry = is_socket ? sk_fd_make(fd) : sk_fd_find(fd);
-    if (entry != NULL) /* without memory: the slower way, and no harm */
-        sk_store_relaxed(&entry->x_socket, is_socket);
+    struct sk_fd *entry = sk_fd_make(fd);
+    if (entry != NULL)
+        sk_store_relaxed(&entry->x_hint, (uint8_t)hint);
+}
+
+static int option_of(int fd, int name)
+{
+    int value = 0;
+    socklen_t len = sizeof(value);
+    return getsockopt(fd, SOL_SOCKET, name, &value, &len) < 0 ? -errno : value;
+}
+
+/* Apart, because it reads errno, whose address must not live across a suspension. */
+__attribute__((noinline)) enum sk_fd_hint sk_fd_learn(int fd)
+{
+    int type = option_of(fd, SO_TYPE);
+    enum sk_fd_hint hint = SK_FD_OTHER;
+    if (type == -EBADF)
+        return SK_FD_UNKNOWN;
+    if (type > 0 && (option_of(fd, SO_ZEROCOPY) > 0 || option_of(fd, SO_TIMESTAMPING) > 0))
+        hint = SK_FD_ERRORS;
+    else if (type > 0)
+        hint = type == SOCK_STREAM ? SK_FD_STREAM : SK_FD_DATAGRAM;
+    sk_fd_set_hint(fd, hint);
+    return hint;
 }

@@ -36,7 +36,7 @@ struct sk_fd {
     struct sk_wait *closer; /* who waits for the list to become empty */
     uint32_t windows;       /* calls of close(2) that run */
     bool closing;
-    _Atomic(bool) x_socket;      /* skua made it and it is a stream socket; a hint */
+    _Atomic(uint8_t) x_hint;     /* enum sk_fd_hint */
     struct sk_block_turns turns; /* of operations that move the file's position: one at a time */
 };
 
@@ -77,13 +77,26 @@ int sk_fd_generation(int fd, uint32_t *generation);
 /* Any thread. Whether skua_close is at it: a new operation would get -EBADF. */
 bool sk_fd_is_closing(int fd);
 
-/* The hint that fd is a stream socket, for which recv and send say the same as read and write and
- * are cheaper. */
-void sk_fd_set_socket(int fd, bool is_socket);
-static inline bool sk_fd_is_socket(int fd)
+/* What a number is thought to be, until it is closed by skua_close. close(2) and dup2(2) make it another's
+ * unseen: a wrong hint may cost time, and nothing else. */
+enum sk_fd_hint {
+    SK_FD_UNKNOWN,
+    SK_FD_STREAM,   /* a stream socket: what waits, waits best in the kernel */
+    SK_FD_DATAGRAM, /* another socket: it may be ready where a call would wait */
+    SK_FD_ERRORS,   /* a socket whose queue of errors is in use: so at any time */
+    SK_FD_OTHER,    /* no socket */
+};
+
+/* Any thread. Without memory for the entry the hint is not kept. */
+void sk_fd_set_hint(int fd, enum sk_fd_hint hint);
+/* Any thread. Asks the kernel, and notes what it says. */
+enum sk_fd_hint sk_fd_learn(int fd);
+static inline enum sk_fd_hint sk_fd_hint(int fd)
 {
     struct sk_fd *entry = sk_fd_find(fd);
-    return entry != NULL && sk_load_relaxed(&entry->x_socket);
+    enum sk_fd_hint hint =
+        entry != NULL ? (enum sk_fd_hint)sk_load_relaxed(&entry->x_hint) : SK_FD_UNKNOWN;
+    return sk_likely(hint != SK_FD_UNKNOWN) ? hint : sk_fd_learn(fd);
 }
 
 /* In a forked child: the table is the parent's, its locks may be held by threads that are not

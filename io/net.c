@@ -1,7 +1,10 @@
 /* io/net.c - skua/net.h: sockets. */
+#include "io/net.h"
+
 #include <skua/net.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -11,14 +14,20 @@
 #include "io/addr.h"
 #include "io/fd.h"
 #include "io/op.h"
+#include "runtime/base/atomic.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
 #include "runtime/base/sys.h"
 #include "runtime/block.h"
+#include "runtime/current.h"
+#include "runtime/driver.h"
+#include "runtime/runtime.h"
 
 enum {
     TRANSFER_MAX = 0x7ffff000, /* as in io/rw.c */
     BACKLOG_MOST = 0x7fffffff, /* the kernel cuts it to sysctl net.core.somaxconn */
+    FIRST_PAUSE_NS = 500000,   /* between two tries of a connect to a Unix socket ... */
+    DOUBLINGS = 4,             /* ... and up to 8 ms, if it is alone */
     KNOWN_FLAGS = SKUA_NET_NAGLE | SKUA_NET_REUSEPORT | SKUA_NET_V6ONLY,
 };
 
@@ -30,31 +39,66 @@ static ssize_t run(enum sk_op_kind kind, int fd, const void *addr, size_t n, uin
     return sk_op_run(&op, dl);
 }
 
+static bool is_send(enum sk_op_kind kind)
+{
+    return kind == SK_OP_SEND || kind == SK_OP_SENDMSG || kind == SK_OP_WRITE ||
+           kind == SK_OP_WRITEV;
+}
+
+/* A datagram for a full socket, or what waits beside a queue of errors, would go round in the kernel until
+ * it got a thread of its own: it is not to wait there. */
+bool sk_net_may_disagree(enum sk_op_kind kind, int fd, const void *addr, int flags)
+{
+    if ((flags & (MSG_ERRQUEUE | MSG_DONTWAIT)) != 0)
+        return (flags & MSG_ERRQUEUE) != 0;
+    if (kind == SK_OP_SENDMSG && addr != NULL && ((const struct msghdr *)addr)->msg_name != NULL)
+        return true;
+    switch (sk_fd_hint(fd)) {
+    case SK_FD_ERRORS:
+        return true;
+    case SK_FD_DATAGRAM:
+        return is_send(kind) || sk_driver_poll_now(fd, 0) > 0;
+    default:
+        return false;
+    }
+}
+
+ssize_t sk_net_transfer(enum sk_op_kind kind, int fd, const void *addr, size_t n, int flags,
+                        skua_time dl)
+{
+    struct sk_op op;
+    if ((flags & MSG_ZEROCOPY) != 0)
+        sk_fd_set_hint(fd, SK_FD_ERRORS); /* its notices come there */
+    sk_op_init(&op, kind, fd, addr, n > TRANSFER_MAX ? TRANSFER_MAX : n, 0, (uint32_t)flags);
+    op.is_nowait = sk_net_may_disagree(kind, fd, addr, flags);
+    return sk_op_run(&op, dl);
+}
+
 ssize_t skua_recv(int fd, void *buf, size_t n, int flags, skua_time dl)
 {
-    return run(SK_OP_RECV, fd, buf, n, 0, flags, dl);
+    return sk_net_transfer(SK_OP_RECV, fd, buf, n, flags, dl);
 }
 
 ssize_t skua_send(int fd, const void *buf, size_t n, int flags, skua_time dl)
 {
-    return run(SK_OP_SEND, fd, buf, n, 0, flags | MSG_NOSIGNAL, dl);
+    return sk_net_transfer(SK_OP_SEND, fd, buf, n, flags | MSG_NOSIGNAL, dl);
 }
 
 ssize_t skua_recvmsg(int fd, struct msghdr *m, int flags, skua_time dl)
 {
-    return run(SK_OP_RECVMSG, fd, m, 1, 0, flags, dl);
+    return sk_net_transfer(SK_OP_RECVMSG, fd, m, 1, flags, dl);
 }
 
 ssize_t skua_sendmsg(int fd, const struct msghdr *m, int flags, skua_time dl)
 {
-    return run(SK_OP_SENDMSG, fd, m, 1, 0, flags | MSG_NOSIGNAL, dl);
+    return sk_net_transfer(SK_OP_SENDMSG, fd, m, 1, flags | MSG_NOSIGNAL, dl);
 }
 
 int skua_accept(int fd, struct sockaddr *sa, socklen_t *len, skua_time dl)
 {
     int conn = (int)run(SK_OP_ACCEPT, fd, sa, 0, (uint64_t)(uintptr_t)len, SOCK_CLOEXEC, dl);
     if (conn >= 0)
-        sk_fd_set_socket(conn, true);
+        sk_fd_set_hint(conn, SK_FD_STREAM);
     return conn;
 }
 
@@ -74,29 +118,82 @@ static __attribute__((noinline)) int close_quietly(int fd, int rc)
     return rc;
 }
 
-/* An O_NONBLOCK socket: TCP goes on connecting by itself; a Unix socket whose listener's backlog is
- * full has to ask again. */
-static int finish_connect(int fd, const struct sockaddr *sa, socklen_t len, int rc, skua_time dl)
+/* An O_NONBLOCK socket: TCP goes on connecting by itself. */
+static int finish_connect(int fd, int rc, skua_time dl)
 {
-    while (rc == -EAGAIN && sa->sa_family == AF_UNIX) {
-        rc = skua_sleep(SKUA_MS(1));
-        if (rc == 0)
-            rc = dl != SKUA_NEVER && dl <= sk_clock_now() ? -ETIMEDOUT : 0;
-        if (rc == 0)
-            rc = (int)run(SK_OP_CONNECT, fd, sa, 0, len, 0, dl);
-    }
-    if (rc != -EINPROGRESS && rc != -EAGAIN)
-        return rc;
+    if (dl == SKUA_NOW)
+        return -EAGAIN;
     rc = skua_poll(fd, POLLOUT, dl);
     return rc < 0 ? rc : socket_error(fd);
 }
 
+static int connect_once(struct sk_op *op, skua_time dl)
+{
+    int rc = (int)sk_op_run(op, dl);
+    return rc == -EAGAIN || rc == -EINPROGRESS ? finish_connect(op->fd, rc, dl) : rc;
+}
+
+/* Never waits, whatever the socket is: a ring would give a blocking one a thread of the kernel's until the
+ * listener's backlog has room. Nobody can do anything with a socket that is not connected, so nobody sees
+ * that it is O_NONBLOCK for the length of this call. */
+static __attribute__((noinline)) int connect_at_once(int fd, const struct sockaddr *sa,
+                                                     socklen_t len)
+{
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || ((flags & O_NONBLOCK) == 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0))
+        return -errno;
+    int rc = connect(fd, sa, len) < 0 ? -errno : 0;
+    if ((flags & O_NONBLOCK) == 0)
+        fcntl(fd, F_SETFL, flags);
+    return rc;
+}
+
+/* Where no operation is made that would say so. */
+static int check_caller(void)
+{
+    if (sk_current_task() != NULL)
+        return 0;
+    return sk_current_worker() != NULL ? -EPERM : sk_runtime_check();
+}
+
+/* How many connects wait for room in a backlog. The more there are, the longer each pauses between two
+ * tries, so that all together try 2,000 times a second at most. */
+static _Atomic(uint32_t) x_waiting;
+
+static int await_room(const struct sk_op *op, unsigned vain, skua_time dl)
+{
+    int64_t pause = (int64_t)FIRST_PAUSE_NS << (vain < DOUBLINGS ? vain : DOUBLINGS);
+    int64_t share = (int64_t)FIRST_PAUSE_NS * (sk_add_relaxed(&x_waiting, 1u) + 1);
+    int rc = sk_op_await_change(op, pause < share ? share : pause, dl);
+    sk_sub_acq_rel(&x_waiting, 1u);
+    return rc;
+}
+
+/* There is no event for room in a listener's backlog: it asks again. */
+static int connect_unix(struct sk_op *op, const struct sockaddr *sa, socklen_t len, skua_time dl)
+{
+    int rc = check_caller();
+    if (rc == 0)
+        rc = sk_fd_generation(op->fd, &op->generation);
+    op->is_bound = true;
+    for (unsigned vain = 0; rc == 0; vain++) {
+        rc = sk_fd_is_closing(op->fd) ? -EBADF : connect_at_once(op->fd, sa, len);
+        if (rc != -EAGAIN || dl == SKUA_NOW)
+            return rc;
+        rc = await_room(op, vain, dl);
+    }
+    return rc;
+}
+
 int skua_connect(int fd, const struct sockaddr *sa, socklen_t len, skua_time dl)
 {
-    int rc = (int)run(SK_OP_CONNECT, fd, sa, 0, len, 0, dl);
-    if ((rc == -EAGAIN || rc == -EINPROGRESS) && dl != SKUA_NOW)
-        rc = finish_connect(fd, sa, len, rc, dl);
-    return rc == -EINPROGRESS ? -EAGAIN : rc;
+    struct sk_op op;
+    int rc = sk_clock_check_deadline(dl);
+    if (rc < 0)
+        return rc;
+    sk_op_init(&op, SK_OP_CONNECT, fd, sa, 0, len, 0);
+    bool is_unix = sa != NULL && len >= sizeof(sa->sa_family) && sa->sa_family == AF_UNIX;
+    return is_unix ? connect_unix(&op, sa, len, dl) : connect_once(&op, dl);
 }
 
 /* ---- Sockets from addresses. */
@@ -236,6 +333,6 @@ int skua_dial(const char *addr, const skua_net_opts *o, skua_time dl)
         skua_close(fd);
         return rc;
     }
-    sk_fd_set_socket(fd, true);
+    sk_fd_set_hint(fd, SK_FD_STREAM);
     return fd;
 }

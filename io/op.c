@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <sys/socket.h>
 
 #include <skua/runtime.h>
 
@@ -16,19 +15,6 @@
 #include "runtime/driver.h"
 #include "runtime/runtime.h"
 #include "runtime/sched.h"
-
-/* What a kind waits for when the kernel says -EAGAIN because the descriptor is O_NONBLOCK; 0: it is
- * not repeated. */
-static const short ready_events[SK_OP_KINDS] = {
-    [SK_OP_READ] = POLLIN,    [SK_OP_WRITE] = POLLOUT,   [SK_OP_READV] = POLLIN,
-    [SK_OP_WRITEV] = POLLOUT, [SK_OP_RECV] = POLLIN,     [SK_OP_SEND] = POLLOUT,
-    [SK_OP_RECVMSG] = POLLIN, [SK_OP_SENDMSG] = POLLOUT, [SK_OP_ACCEPT] = POLLIN,
-};
-
-static bool has_msg_flags(const struct sk_op *op)
-{
-    return op->kind >= SK_OP_RECV && op->kind <= SK_OP_SENDMSG;
-}
 
 /* ---- Owner only: from the ring to the waiter. */
 
@@ -90,6 +76,10 @@ void sk_op_event(struct sk_op *op, int32_t res)
     int asked = res < 0 ? 0 : asked_of(op, res);
     if (asked == 0 || op->seen != 0)
         return;
+    if (op->is_edge && !op->stood) {
+        op->stood = true;
+        return;
+    }
     op->seen = asked;
     if (op->cancel_sent)
         return;
@@ -193,6 +183,7 @@ void sk_op_reset(struct sk_op *op, struct sk_driver *d)
     op->done = op->mailed = op->cancel_sent = op->armed = op->queued = false;
     op->owed = 0;
     op->seen = 0;
+    op->stood = false;
     op->driver = d;
     op->arm.is_cancel = false;
     op->cancel.is_cancel = true;
@@ -298,23 +289,6 @@ static int try(struct sk_op *op, skua_time dl)
                                    : try_in_thread(op, dl);
 }
 
-/* A queue of errors is not filled by what can be read: POLLERR, which comes unasked, tells of it. */
-static uint32_t awaited_events(const struct sk_op *op)
-{
-    bool is_errors = has_msg_flags(op) && (op->flags & MSG_ERRQUEUE) != 0;
-    return is_errors ? 0 : (uint32_t)ready_events[op->kind];
-}
-
-/* The descriptor is O_NONBLOCK, or the kernel was short of something: waits until it is ready. */
-static int wait_until_ready(const struct sk_op *op, skua_time dl)
-{
-    struct sk_op poll;
-    sk_op_init(&poll, SK_OP_POLL, op->fd, NULL, 0, 0, awaited_events(op));
-    poll.is_bound = op->is_bound; /* no close may come between the two unnoticed */
-    poll.generation = op->generation;
-    return sk_op_poll(&poll, dl);
-}
-
 /* TCP goes on with a connect that was cancelled: the second one finds it under way, or done. */
 static int second_result(const struct sk_op *op, int rc)
 {
@@ -323,19 +297,34 @@ static int second_result(const struct sk_op *op, int rc)
     return rc == -EALREADY ? -EINPROGRESS : rc == -EISCONN ? 0 : rc;
 }
 
+/* What a try that was no result of the call asks for. 0: another try; negative: the call's result. */
+static int prepare_again(struct sk_op *op, int rc, unsigned *vain, skua_time dl)
+{
+    if (rc == SK_OP_TRY_WHEN_READY)
+        return sk_op_await_ready(op, (*vain)++, dl);
+    op->tried = true;
+    return 0;
+}
+
+/* Not every file can be told not to wait: the kernel then finds out by itself whether it is ready. */
+static bool is_nowait_refused(struct sk_op *op, int rc)
+{
+    if (sk_likely(rc != -EOPNOTSUPP) || !op->is_nowait || op->kind > SK_OP_WRITEV)
+        return false;
+    op->may_wait = true;
+    op->is_nowait = false;
+    return true;
+}
+
 static ssize_t run(struct sk_op *op, skua_time dl)
 {
-    for (;;) {
+    for (unsigned vain = 0;;) {
         int rc = try(op, dl);
+        if (sk_unlikely(is_nowait_refused(op, rc)))
+            continue;
         if (sk_likely(rc > SK_OP_TRY_AGAIN))
             return sk_unlikely(op->tried) ? second_result(op, rc) : rc;
-        if (rc == SK_OP_TRY_AGAIN) {
-            op->tried = true;
-            continue;
-        }
-        if (ready_events[op->kind] == 0 || (has_msg_flags(op) && (op->flags & MSG_DONTWAIT) != 0))
-            return -EAGAIN;
-        rc = wait_until_ready(op, dl);
+        rc = prepare_again(op, rc, &vain, dl);
         if (rc < 0)
             return rc;
     }

@@ -103,6 +103,9 @@ struct sk_op {
     uint8_t kind;
     bool is_limited; /* occupies a thread of the kernel: so many at once in a ring, others queue */
     bool stays;      /* a poll that stays armed until an event comes that was asked for */
+    bool is_edge;    /* such a poll, for which what stands when it is armed is no event */
+    bool is_nowait;  /* the kernel is told not to wait: where it would, the waiter polls */
+    bool may_wait;   /* this file cannot be told so */
 
     /* Set by the waiter before the operation is armed. */
     bool at_once;     /* it may not wait: to be cancelled as soon as it was tried */
@@ -127,6 +130,7 @@ struct sk_op {
 
     int32_t res;
     int32_t seen; /* owner only: what a poll that stays has seen of what was asked for, or 0 */
+    bool stood;   /* owner only: a poll with is_edge has seen what stood when it was armed */
 
     /* Called by the owner instead of readying a waiter, once OP1 holds; NULL: somebody is parked on
      * it. */
@@ -152,7 +156,7 @@ static inline void sk_op_init(struct sk_op *op, enum sk_op_kind kind, int fd, co
     op->fd = fd;
     op->kind = (uint8_t)kind;
     op->is_limited = false;
-    op->stays = false;
+    op->stays = op->is_edge = op->is_nowait = op->may_wait = false;
     op->is_bound = false;
     op->tried = false;
     op->ended = NULL;
@@ -184,6 +188,13 @@ bool sk_op_is_file(int fd);
 bool sk_op_moves_file(const struct sk_op *op);
 /* Coroutine or plain thread. One try of such an operation. */
 int sk_op_try_file(struct sk_op *op, skua_time dl);
+
+/* io/op_ready.c. The kernel has said -EAGAIN to the operation: waits until another try may succeed. vain: how
+ * often this call has waited before. 0 or more: try again; negative: the call's result. May suspend. */
+int sk_op_await_ready(const struct sk_op *op, unsigned vain, skua_time dl);
+/* The descriptor may be ready, and yet a try has failed: waits for the next event, most_ns at most. 0: try
+ * again; negative: the call's result. May suspend. */
+int sk_op_await_change(const struct sk_op *op, int64_t most_ns, skua_time dl);
 
 /* In two steps, for who does not park on it (io/poll.c). */
 void sk_op_reset(struct sk_op *op, struct sk_driver *d);

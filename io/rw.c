@@ -5,6 +5,7 @@
 #include <sys/uio.h>
 
 #include "io/fd.h"
+#include "io/net.h"
 #include "io/op.h"
 #include "io/tty.h"
 #include "runtime/base/clock.h"
@@ -23,6 +24,7 @@ static ssize_t run(enum sk_op_kind kind, int fd, const void *addr, size_t n, uin
 {
     struct sk_op op;
     sk_op_init(&op, kind, fd, addr, n, off, 0);
+    op.is_nowait = sk_net_may_disagree(kind, fd, NULL, 0);
     return sk_op_run(&op, dl);
 }
 
@@ -42,29 +44,29 @@ static ssize_t run_plain(enum sk_op_kind kind, int fd, const void *addr, size_t 
     return rc;
 }
 
-/* recv and send say the same on a stream socket and cost less. The hint is wrong when the number
- * was closed by close(2) and is something else now: then it is taken back. A read or write of
+/* recv and send say the same on a socket as read and write, and cost less. The hint is wrong when the
+ * number was closed by close(2) and is something else now: then it is taken back. A read or write of
  * nothing asks for nothing, but recv would wait. */
-static ssize_t run_stream(enum sk_op_kind plain, enum sk_op_kind socket, int fd, const void *buf,
-                          size_t n, skua_time dl)
+static ssize_t run_any(enum sk_op_kind plain, enum sk_op_kind socket, int fd, const void *buf, size_t n,
+                       skua_time dl)
 {
-    if (sk_fd_is_socket(fd) && n > 0) {
-        ssize_t rc = run(socket, fd, buf, clamp(n), 0, dl);
+    if (n > 0 && sk_fd_hint(fd) < SK_FD_OTHER) {
+        ssize_t rc = sk_net_transfer(socket, fd, buf, clamp(n), 0, dl);
         if (rc != -ENOTSOCK)
             return rc;
-        sk_fd_set_socket(fd, false);
+        sk_fd_set_hint(fd, SK_FD_UNKNOWN);
     }
     return run_plain(plain, fd, buf, clamp(n), dl);
 }
 
 ssize_t skua_read(int fd, void *buf, size_t n, skua_time dl)
 {
-    return run_stream(SK_OP_READ, SK_OP_RECV, fd, buf, n, dl);
+    return run_any(SK_OP_READ, SK_OP_RECV, fd, buf, n, dl);
 }
 
 ssize_t skua_write(int fd, const void *buf, size_t n, skua_time dl)
 {
-    return run_stream(SK_OP_WRITE, SK_OP_SEND, fd, buf, n, dl);
+    return run_any(SK_OP_WRITE, SK_OP_SEND, fd, buf, n, dl);
 }
 
 /* On what cannot seek io_uring ignores the offset, where pread(2) and pwrite(2) say -ESPIPE: they are

@@ -251,6 +251,13 @@ int sk_op_try_file(struct sk_op *op, skua_time dl)
     return -ENOSYS;
 }
 
+/* No descriptor here is O_NONBLOCK. */
+int sk_op_await_ready(const struct sk_op *op, unsigned vain, skua_time dl)
+{
+    (void)op, (void)vain, (void)dl;
+    return -ENOSYS;
+}
+
 /* The coroutine's worker goes on here until it has readied it. */
 void sk_park(void (*commit)(struct skua_task *task, void *arg), void *arg)
 {

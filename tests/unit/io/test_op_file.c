@@ -207,7 +207,7 @@ static int swap_body(void *arg)
     struct crowd c = {.how = WRITE_FULL};
     io_pipe(fds);
     SKT_EQ(skua_write(fds[1], "x", 1, SKUA_NEVER), 1);
-    sk_fd_set_socket(fds[1], true);
+    sk_fd_set_hint(fds[1], SK_FD_STREAM);
     SKT_EQ(dup2(fd, fds[1]), fds[1]);
     for (int i = 0; i < WRITERS; i++)
         c.fds[i] = fds[1];

@@ -131,8 +131,8 @@ static int full_body(void *arg)
         else
             io_tcp_pair(fds);
         if (kind == 2) {
-            sk_fd_set_socket(fds[0], true);
-            sk_fd_set_socket(fds[1], true);
+            sk_fd_set_hint(fds[0], SK_FD_STREAM);
+            sk_fd_set_hint(fds[1], SK_FD_STREAM);
         }
         struct bulk b = {fds[1], sent, 0, 99};
         SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
@@ -259,13 +259,13 @@ static int stale_hint_body(void *arg)
     char buf[8];
     (void)arg;
     io_pair(fds);
-    sk_fd_set_socket(fds[0], true);
+    sk_fd_set_hint(fds[0], SK_FD_STREAM);
     SKT_EQ(skua_read(fds[0], buf, 0, SKUA_NEVER), 0);
     io_pipe(pipes);
     SKT_EQ(dup2(pipes[0], fds[0]), fds[0]);
     SKT_EQ(write(pipes[1], "abc", 3), 3);
     SKT_EQ(skua_read(fds[0], buf, 8, SKUA_NEVER), 3);
-    SKT_FALSE(sk_fd_is_socket(fds[0]));
+    SKT_EQ(sk_fd_hint(fds[0]), SK_FD_OTHER);
     for (int i = 0; i < 2; i++) {
         SKT_EQ(skua_close(fds[i]), 0);
         SKT_EQ(skua_close(pipes[i]), 0);
