@@ -204,7 +204,7 @@ static int accept_own(const struct serve *s)
     op.generation = s->generation;
     int conn = (int)sk_op_run(&op, s->dl);
     if (conn >= 0)
-        sk_fd_set_socket(conn, true);
+        sk_fd_set_hint(conn, SK_FD_STREAM);
     return conn;
 }
 
