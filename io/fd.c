@@ -356,18 +356,25 @@ int sk_fd_close_if(int fd, uint32_t generation)
 
 int sk_fd_generation(int fd, uint32_t *generation)
 {
-    struct sk_fd *entry = sk_fd_make(fd);
+    struct sk_fd *entry = is_forked ? NULL : sk_fd_make(fd);
     if (entry == NULL)
-        return refusal(fd);
+        return is_forked ? -EOWNERDEAD : refusal(fd);
     sk_solo_lock(&entry->lock);
     *generation = entry->generation;
+    bool closing = entry->closing;
     sk_unlock(&entry->lock);
-    return 0;
+    return closing ? -EBADF : 0;
+}
+
+bool sk_fd_is_same(int fd, uint32_t generation)
+{
+    uint32_t now;
+    return sk_fd_generation(fd, &now) == 0 && now == generation;
 }
 
 bool sk_fd_is_closing(int fd)
 {
-    struct sk_fd *entry = sk_fd_find(fd);
+    struct sk_fd *entry = is_forked ? NULL : sk_fd_find(fd);
     if (entry == NULL)
         return false;
     sk_solo_lock(&entry->lock);

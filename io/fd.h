@@ -71,8 +71,11 @@ void sk_fd_leave(struct sk_op *op);
 int sk_fd_close(int fd);
 /* The same if fd has not been closed by skua_close since its generation was read; else -EBADF. */
 int sk_fd_close_if(int fd, uint32_t generation);
-/* 0 and *generation; -EBADF, -ENOMEM. */
+/* 0 and *generation; -EBADF (skua_close is at it, too), -ENOMEM, -EOWNERDEAD (a forked child). */
 int sk_fd_generation(int fd, uint32_t *generation);
+
+/* Any thread. Whether fd has not been closed by skua_close since, and is not being closed. */
+bool sk_fd_is_same(int fd, uint32_t generation);
 
 /* Any thread. Whether skua_close is at it: a new operation would get -EBADF. */
 bool sk_fd_is_closing(int fd);

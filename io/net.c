@@ -63,35 +63,45 @@ bool sk_net_may_disagree(enum sk_op_kind kind, int fd, const void *addr, int fla
     }
 }
 
-ssize_t sk_net_transfer(enum sk_op_kind kind, int fd, const void *addr, size_t n, int flags,
-                        skua_time dl)
+ssize_t sk_net_transfer(struct sk_op_life *life, enum sk_op_kind kind, int fd, const void *addr,
+                        size_t n, int flags, skua_time dl)
 {
     struct sk_op op;
     if ((flags & MSG_ZEROCOPY) != 0)
         sk_fd_set_hint(fd, SK_FD_ERRORS); /* its notices come there */
     sk_op_init(&op, kind, fd, addr, n > TRANSFER_MAX ? TRANSFER_MAX : n, 0, (uint32_t)flags);
     op.is_nowait = sk_net_may_disagree(kind, fd, addr, flags);
-    return sk_op_run(&op, dl);
+    sk_op_bind(&op, life);
+    ssize_t rc = sk_op_run(&op, dl);
+    sk_op_note(&op, life);
+    return rc;
+}
+
+static ssize_t transfer(enum sk_op_kind kind, int fd, const void *addr, size_t n, int flags,
+                        skua_time dl)
+{
+    struct sk_op_life life = {.is_known = false};
+    return sk_net_transfer(&life, kind, fd, addr, n, flags, dl);
 }
 
 ssize_t skua_recv(int fd, void *buf, size_t n, int flags, skua_time dl)
 {
-    return sk_net_transfer(SK_OP_RECV, fd, buf, n, flags, dl);
+    return transfer(SK_OP_RECV, fd, buf, n, flags, dl);
 }
 
 ssize_t skua_send(int fd, const void *buf, size_t n, int flags, skua_time dl)
 {
-    return sk_net_transfer(SK_OP_SEND, fd, buf, n, flags | MSG_NOSIGNAL, dl);
+    return transfer(SK_OP_SEND, fd, buf, n, flags | MSG_NOSIGNAL, dl);
 }
 
 ssize_t skua_recvmsg(int fd, struct msghdr *m, int flags, skua_time dl)
 {
-    return sk_net_transfer(SK_OP_RECVMSG, fd, m, 1, flags, dl);
+    return transfer(SK_OP_RECVMSG, fd, m, 1, flags, dl);
 }
 
 ssize_t skua_sendmsg(int fd, const struct msghdr *m, int flags, skua_time dl)
 {
-    return sk_net_transfer(SK_OP_SENDMSG, fd, m, 1, flags | MSG_NOSIGNAL, dl);
+    return transfer(SK_OP_SENDMSG, fd, m, 1, flags | MSG_NOSIGNAL, dl);
 }
 
 int skua_accept(int fd, struct sockaddr *sa, socklen_t *len, skua_time dl)
@@ -118,19 +128,27 @@ static __attribute__((noinline)) int close_quietly(int fd, int rc)
     return rc;
 }
 
-/* An O_NONBLOCK socket: TCP goes on connecting by itself. */
-static int finish_connect(int fd, int rc, skua_time dl)
+/* An O_NONBLOCK socket: TCP goes on connecting by itself. The number may be another's after the wait:
+ * asking for a socket's error takes it away. */
+static int finish_connect(const struct sk_op *op, skua_time dl)
 {
+    struct sk_op poll;
+    struct sk_op_life life;
     if (dl == SKUA_NOW)
         return -EAGAIN;
-    rc = skua_poll(fd, POLLOUT, dl);
-    return rc < 0 ? rc : socket_error(fd);
+    sk_op_note(op, &life);
+    sk_op_init(&poll, SK_OP_POLL, op->fd, NULL, 0, 0, POLLOUT);
+    sk_op_bind(&poll, &life);
+    int rc = sk_op_poll(&poll, dl);
+    if (rc < 0)
+        return rc;
+    return sk_fd_is_same(op->fd, op->generation) ? socket_error(op->fd) : -ECANCELED;
 }
 
 static int connect_once(struct sk_op *op, skua_time dl)
 {
     int rc = (int)sk_op_run(op, dl);
-    return rc == -EAGAIN || rc == -EINPROGRESS ? finish_connect(op->fd, rc, dl) : rc;
+    return rc == -EAGAIN || rc == -EINPROGRESS ? finish_connect(op, dl) : rc;
 }
 
 /* Never waits, whatever the socket is: a ring would give a blocking one a thread of the kernel's until the
@@ -177,7 +195,9 @@ static int connect_unix(struct sk_op *op, const struct sockaddr *sa, socklen_t l
         rc = sk_fd_generation(op->fd, &op->generation);
     op->is_bound = true;
     for (unsigned vain = 0; rc == 0; vain++) {
-        rc = sk_fd_is_closing(op->fd) ? -EBADF : connect_at_once(op->fd, sa, len);
+        if (!sk_fd_is_same(op->fd, op->generation))
+            return -ECANCELED;
+        rc = connect_at_once(op->fd, sa, len);
         if (rc != -EAGAIN || dl == SKUA_NOW)
             return rc;
         rc = await_room(op, vain, dl);

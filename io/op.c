@@ -198,7 +198,6 @@ static int begin_at_once(struct sk_op *op, int reason)
     if (reason != -EAGAIN && reason != -ECANCELED && reason != -ETIMEDOUT)
         return reason;
     op->at_once = true;
-    op->is_file = sk_op_is_file(op->fd);
     return sk_wait_begin(&op->wait, SKUA_NEVER, SK_WAIT_OP | SK_WAIT_NOCANCEL);
 }
 
@@ -241,6 +240,9 @@ static int try_on(struct sk_driver *d, struct sk_op *op, struct skua_task *task,
         }
         return rc;
     }
+    if (sk_unlikely(op->at_once))
+        op->is_file =
+            sk_op_is_file(op->fd); /* in the list: skua_close waits, the number stays its own */
     sk_op_arm(op);
     rc = sk_wait_park(&op->wait);
     sk_fd_leave(op);
@@ -381,7 +383,8 @@ int sk_op_events(const struct sk_op *op, int revents)
     if (sk_likely((asked & (POLLPRI | POLLRDBAND | POLLWRBAND)) == 0))
         return asked;
     int now = sk_driver_poll_now(op->fd, (short)op->flags);
-    return now > 0 ? now : 0; /* closed meanwhile: a poll that is made anew says so */
+    /* Closed meanwhile: a poll that is made anew says so. */
+    return now > 0 && sk_fd_is_same(op->fd, op->generation) ? now : 0;
 }
 
 int sk_op_poll(struct sk_op *op, skua_time dl)

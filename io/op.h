@@ -163,6 +163,28 @@ static inline void sk_op_init(struct sk_op *op, enum sk_op_kind kind, int fd, co
     op->at_position = kind <= SK_OP_WRITEV && off == SK_OP_POSITION;
 }
 
+/* What the operations of one call have in common: the time of a number from one skua_close to the next.
+ * All zero: the first operation notes which one it is. Later ones end with -ECANCELED in another:
+ * whatever the call waited for between two, it goes on with no other file. */
+struct sk_op_life {
+    bool is_known;
+    uint32_t generation;
+};
+
+/* After sk_op_init. */
+static inline void sk_op_bind(struct sk_op *op, const struct sk_op_life *life)
+{
+    op->is_bound = life->is_known;
+    op->generation = life->generation;
+}
+
+/* After sk_op_run. */
+static inline void sk_op_note(const struct sk_op *op, struct sk_op_life *life)
+{
+    life->is_known = op->is_bound;
+    life->generation = op->generation;
+}
+
 /* Coroutine or plain thread. Carries the operation out and waits for it until dl: what the kernel
  * gave, or -EINVAL (dl), -EAGAIN, -ETIMEDOUT, -ECANCELED, -EBADF (being closed), -ENOMEM, -EPERM,
  * -ESHUTDOWN, -EOWNERDEAD; in a thread whose first it is also -EMFILE, -ENFILE, -ENOTSUP (no ring). */
@@ -185,7 +207,7 @@ enum { SK_OP_TRY_AGAIN = -5000, SK_OP_TRY_WHEN_READY = -5001 };
  * a peer. Waits for nothing. */
 bool sk_op_is_file(int fd);
 /* Whether it is one that op, which is at_position, would move the position of. */
-bool sk_op_moves_file(const struct sk_op *op);
+bool sk_op_moves_file(struct sk_op *op);
 /* Coroutine or plain thread. One try of such an operation. */
 int sk_op_try_file(struct sk_op *op, skua_time dl);
 

@@ -41,9 +41,15 @@ static __attribute__((noinline)) bool has_no_position(int fd)
     return preadv(fd, NULL, 0, 0) < 0 && errno == ESPIPE;
 }
 
-bool sk_op_moves_file(const struct sk_op *op)
+/* The generation is noted first: the thread of the pool must not meet a socket that got the number
+ * since, and wait for its peer. */
+bool sk_op_moves_file(struct sk_op *op)
 {
-    return !has_no_position(op->fd) && sk_op_is_file(op->fd);
+    if (has_no_position(op->fd))
+        return false;
+    if (!op->is_bound)
+        op->is_bound = sk_fd_generation(op->fd, &op->generation) == 0;
+    return sk_op_is_file(op->fd);
 }
 
 /* ---- The call, in a thread that may wait. */

@@ -19,25 +19,38 @@ static size_t clamp(size_t n)
     return n > TRANSFER_MAX ? TRANSFER_MAX : n;
 }
 
-static ssize_t run(enum sk_op_kind kind, int fd, const void *addr, size_t n, uint64_t off,
-                   skua_time dl)
+static ssize_t run(struct sk_op_life *life, enum sk_op_kind kind, int fd, const void *addr,
+                   size_t n, uint64_t off, skua_time dl)
 {
     struct sk_op op;
     sk_op_init(&op, kind, fd, addr, n, off, 0);
     op.is_nowait = sk_net_may_disagree(kind, fd, NULL, 0);
-    return sk_op_run(&op, dl);
+    sk_op_bind(&op, life);
+    ssize_t rc = sk_op_run(&op, dl);
+    sk_op_note(&op, life);
+    return rc;
+}
+
+/* Before a wait that is no operation. */
+static ssize_t await_terminal(struct sk_op_life *life, int fd, bool is_write)
+{
+    if (!life->is_known)
+        life->is_known = sk_fd_generation(fd, &life->generation) == 0;
+    return sk_tty_await(fd, is_write);
 }
 
 /* What has no offset of the caller's: it may be the terminal. */
-static ssize_t run_plain(enum sk_op_kind kind, int fd, const void *addr, size_t n, skua_time dl)
+static ssize_t run_plain(struct sk_op_life *life, enum sk_op_kind kind, int fd, const void *addr,
+                         size_t n, skua_time dl)
 {
     bool is_write = kind == SK_OP_WRITE || kind == SK_OP_WRITEV;
-    ssize_t rc = sk_tty_is_there() ? sk_tty_await(fd, is_write) : 0;
+    ssize_t rc = sk_tty_is_there() ? await_terminal(life, fd, is_write) : 0;
     while (rc >= 0) {
-        rc = run(kind, fd, addr, n, SK_OP_POSITION, dl);
+        rc = run(life, kind, fd, addr, n, SK_OP_POSITION, dl);
         if (sk_likely(rc != -EIO))
             return rc;
-        rc = sk_tty_await(fd, is_write); /* it was in the foreground when it began to wait */
+        rc =
+            await_terminal(life, fd, is_write); /* it was in the foreground when it began to wait */
         if (rc == 0)
             return -EIO;
     }
@@ -47,26 +60,39 @@ static ssize_t run_plain(enum sk_op_kind kind, int fd, const void *addr, size_t 
 /* recv and send say the same on a socket as read and write, and cost less. The hint is wrong when the
  * number was closed by close(2) and is something else now: then it is taken back. A read or write of
  * nothing asks for nothing, but recv would wait. */
-static ssize_t run_any(enum sk_op_kind plain, enum sk_op_kind socket, int fd, const void *buf, size_t n,
-                       skua_time dl)
+static ssize_t run_any(struct sk_op_life *life, enum sk_op_kind plain, enum sk_op_kind socket,
+                       int fd, const void *buf, size_t n, skua_time dl)
 {
     if (n > 0 && sk_fd_hint(fd) < SK_FD_OTHER) {
-        ssize_t rc = sk_net_transfer(socket, fd, buf, clamp(n), 0, dl);
+        ssize_t rc = sk_net_transfer(life, socket, fd, buf, clamp(n), 0, dl);
         if (rc != -ENOTSOCK)
             return rc;
         sk_fd_set_hint(fd, SK_FD_UNKNOWN);
     }
-    return run_plain(plain, fd, buf, clamp(n), dl);
+    return run_plain(life, plain, fd, buf, clamp(n), dl);
+}
+
+static inline ssize_t read_some(struct sk_op_life *life, int fd, void *buf, size_t n, skua_time dl)
+{
+    return run_any(life, SK_OP_READ, SK_OP_RECV, fd, buf, n, dl);
+}
+
+static inline ssize_t write_some(struct sk_op_life *life, int fd, const void *buf, size_t n,
+                                 skua_time dl)
+{
+    return run_any(life, SK_OP_WRITE, SK_OP_SEND, fd, buf, n, dl);
 }
 
 ssize_t skua_read(int fd, void *buf, size_t n, skua_time dl)
 {
-    return run_any(SK_OP_READ, SK_OP_RECV, fd, buf, n, dl);
+    struct sk_op_life life = {.is_known = false};
+    return read_some(&life, fd, buf, n, dl);
 }
 
 ssize_t skua_write(int fd, const void *buf, size_t n, skua_time dl)
 {
-    return run_any(SK_OP_WRITE, SK_OP_SEND, fd, buf, n, dl);
+    struct sk_op_life life = {.is_known = false};
+    return write_some(&life, fd, buf, n, dl);
 }
 
 /* On what cannot seek io_uring ignores the offset, where pread(2) and pwrite(2) say -ESPIPE: they are
@@ -105,20 +131,23 @@ ssize_t skua_pwrite(int fd, const void *buf, size_t n, off_t off, skua_time dl)
 
 ssize_t skua_readv(int fd, const struct iovec *v, int n, skua_time dl)
 {
-    return n < 0 ? -EINVAL : run_plain(SK_OP_READV, fd, v, (size_t)n, dl);
+    struct sk_op_life life = {.is_known = false};
+    return n < 0 ? -EINVAL : run_plain(&life, SK_OP_READV, fd, v, (size_t)n, dl);
 }
 
 ssize_t skua_writev(int fd, const struct iovec *v, int n, skua_time dl)
 {
-    return n < 0 ? -EINVAL : run_plain(SK_OP_WRITEV, fd, v, (size_t)n, dl);
+    struct sk_op_life life = {.is_known = false};
+    return n < 0 ? -EINVAL : run_plain(&life, SK_OP_WRITEV, fd, v, (size_t)n, dl);
 }
 
 int skua_read_full(int fd, void *buf, size_t n, size_t *done, skua_time dl)
 {
+    struct sk_op_life life = {.is_known = false};
     size_t got = 0;
     ssize_t rc = sk_clock_check_deadline(dl);
     while (rc >= 0 && got < n) {
-        rc = skua_read(fd, (char *)buf + got, n - got, dl);
+        rc = read_some(&life, fd, (char *)buf + got, n - got, dl);
         if (rc == 0)
             rc = -EPIPE;
         else if (rc > 0)
@@ -131,10 +160,11 @@ int skua_read_full(int fd, void *buf, size_t n, size_t *done, skua_time dl)
 
 int skua_write_full(int fd, const void *buf, size_t n, size_t *done, skua_time dl)
 {
+    struct sk_op_life life = {.is_known = false};
     size_t taken = 0;
     ssize_t rc = sk_clock_check_deadline(dl);
     while (rc >= 0 && taken < n) {
-        rc = skua_write(fd, (const char *)buf + taken, n - taken, dl);
+        rc = write_some(&life, fd, (const char *)buf + taken, n - taken, dl);
         if (rc == 0)
             rc = -EIO; /* takes nothing and says nothing: not for ever */
         else if (rc > 0)

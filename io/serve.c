@@ -1,9 +1,19 @@
 /* io/serve.c - skua_serve: the accept loop, its limits, and its end.
  * The caller accepts; connections run in a scope that is opened inside a shield, so that what ends
  * the accepting does not reach them: they have the drain time to finish.
- * A connection that ends while the loop waits for one to end tells it so: SV1 it counts itself out,
- * then looks at x_waiting; SV2 the loop sets x_waiting, then looks at the count (both seq_cst: one
- * of the two sees the other). */
+ * The scope that the call names is one that the caller has opened or stands in: its end reaches the
+ * caller's waits, and so the accepting.
+ *
+ * A connection that ends while the loop waits for one to end tells it so. In each round the loop clears
+ * the event, sets x_waiting, looks at the count, and waits; a connection that finds x_waiting set takes
+ * it back, and who has taken it sets the event.
+ * Order: SV1 a connection counts itself out, then loads x_waiting; SV2 the loop sets x_waiting, then loads
+ *        the count. All four are seq_cst: the loop sees the place, or the connection finds x_waiting set
+ *        in this round, or taken back since by another connection.
+ *        SV3 acq_rel exchange that takes it back -> reads SV2's store: the clear of this round
+ *        happened before, so the set that follows is not wiped out, and ends this round's wait.
+ * A connection that has taken x_waiting in one round and sets the event in a later one makes the loop
+ * look once more, and no harm. */
 #include <skua/net.h>
 
 #include <errno.h>
@@ -55,8 +65,8 @@ static int run_conn(void *copy)
     struct serve *s = c->serve;
     int rc = s->conn(c->fd, s->arg);
     sk_fd_close_if(c->fd, c->generation);
-    sk_add_seq_cst(&s->x_live, UINT32_MAX); /* SV1 */
-    if (sk_load_seq_cst(&s->x_waiting))
+    sk_add_seq_cst(&s->x_live, UINT32_MAX);                                      /* SV1 */
+    if (sk_load_seq_cst(&s->x_waiting) && sk_xchg_acq_rel(&s->x_waiting, false)) /* SV1, SV3 */
         skua_event_set(&s->freed);
     return rc;
 }
@@ -74,30 +84,33 @@ static int wait_for_end(struct serve *s, int64_t ns)
     return now < until || now >= s->dl ? rc : 0; /* before `until`: the deadline of a scope */
 }
 
-static int wait_for_any_end(struct serve *s, int64_t ns)
+/* A round begins. */
+static void ask_to_be_told(struct serve *s)
 {
     skua_event_clear(&s->freed);
-    sk_store_seq_cst(&s->x_waiting, true);
-    int rc = wait_for_end(s, ns);
-    sk_store_relaxed(&s->x_waiting, false);
-    return rc;
+    sk_store_seq_cst(&s->x_waiting, true); /* SV2 */
 }
 
+/* One that ended a moment ago is not seen: what is waited for may come free anywhere in the system, and
+ * `ns` bound the wait. */
+static int wait_for_any_end(struct serve *s, int64_t ns)
+{
+    ask_to_be_told(s);
+    return wait_for_end(s, ns);
+}
+
+/* Only the loop adds to the count: it is never more than what is read here. */
 static int wait_for_place(struct serve *s)
 {
     int rc = 0;
     if (s->max_conns == 0 || sk_load_relaxed(&s->x_live) < s->max_conns)
         return 0;
-    sk_store_seq_cst(&s->x_waiting, true); /* SV2 */
-    for (;;) {
-        skua_event_clear(&s->freed);
-        if (sk_load_seq_cst(&s->x_live) < s->max_conns)
-            break;
+    while (rc == 0) {
+        ask_to_be_told(s);
+        if (sk_load_seq_cst(&s->x_live) < s->max_conns) /* SV2 */
+            return 0;
         rc = wait_for_end(s, SKUA_NEVER);
-        if (rc < 0)
-            break;
     }
-    sk_store_relaxed(&s->x_waiting, false);
     return rc;
 }
 
@@ -184,8 +197,7 @@ static int start_conn(struct serve *s, int fd)
  * keep the service going. */
 static int check_end(const struct serve *s)
 {
-    uint32_t generation;
-    if (sk_fd_generation(s->listen_fd, &generation) < 0 || generation != s->generation)
+    if (!sk_fd_is_same(s->listen_fd, s->generation))
         return -ECANCELED; /* closed; the number may be another listener's by now */
     if (s->dl != SKUA_NOW && s->dl <= sk_clock_now())
         return -ETIMEDOUT;
@@ -285,9 +297,9 @@ int skua_serve(skua_scope *scope, int listen_fd, int (*conn)(int fd, void *), vo
         .freed = SKUA_EVENT_INIT,
     };
     struct call call = {.serve = &s, .drain_ns = o ? o->drain_ns : 0};
+    if (!sk_scope_is_around(scope))
+        return -EPERM;
     if (sk_current_worker() != NULL)
         return serve_here(call.serve, call.drain_ns);
-    if (scope != SKUA_SCOPE_ROOT)
-        return -EPERM; /* as with skua_spawn: a plain thread is in no scope */
     return skua_call(serve_called, &call, SKUA_NEVER);
 }

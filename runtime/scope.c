@@ -158,6 +158,22 @@ static bool lives_inside(const struct skua_task *task, const struct sk_scope *s)
     return false;
 }
 
+static bool has_opened(const struct skua_task *task, const struct sk_scope *s)
+{
+    for (const struct sk_scope *at = task->scopes; at != NULL; at = at->outer)
+        if (at == s)
+            return true;
+    return false;
+}
+
+bool sk_scope_is_around(skua_scope *scope)
+{
+    const struct sk_worker *w = sk_current_worker();
+    const struct skua_task *self = w != NULL ? w->current : NULL;
+    const struct sk_scope *s = sk_scope_of(scope);
+    return s == NULL || (self != NULL && (has_opened(self, s) || lives_inside(self, s)));
+}
+
 /* May this caller spawn into s, and is s alive? *s: NULL becomes the root. */
 static int check_spawn(struct sk_worker *w, struct sk_scope **s)
 {
@@ -279,8 +295,8 @@ int skua_spawn_copy(skua_scope *scope, int (*fn)(void *), const void *arg, size_
 /* What can be said without the runtime. */
 static int check_opts(const skua_task_opts *o)
 {
-    bool fits = o->size >= sizeof(skua_task_opts) && o->flags == 0 &&
-                o->stack_size <= SK_STACK_PROMISE_MAX;
+    bool fits =
+        o->size >= sizeof(skua_task_opts) && o->flags == 0 && o->stack_size <= SK_STACK_PROMISE_MAX;
     return fits ? 0 : -EINVAL;
 }
 
@@ -429,9 +445,8 @@ static int check_close(struct sk_scope *s, struct skua_task *self)
         return -EPERM;
     if (self->scopes == s)
         return 0;
-    for (struct sk_scope *at = self->scopes; at != NULL; at = at->outer)
-        if (at == s)
-            return -EINVAL;
+    if (has_opened(self, s))
+        return -EINVAL;
     return lives_inside(self, s) ? -EDEADLK : -EPERM;
 }
 

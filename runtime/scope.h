@@ -80,6 +80,9 @@ static inline struct sk_scope *sk_scope_of(skua_scope *s)
 int sk_scope_open_apart(skua_scope *scope, unsigned flags);
 /* The root scope is opened by nobody. */
 void sk_scope_init_root(struct sk_scope *s);
+/* Any thread. Whether scope is the root, or one that the caller has opened or lives in: its cancellation
+ * and its deadline reach the caller. Only the address is looked at: it may be no scope at all. */
+bool sk_scope_is_around(skua_scope *scope);
 /* The scope around s; NULL: s is the root. */
 struct sk_scope *sk_scope_parent(const struct sk_scope *s);
 /* A child of s is ending with result, which nobody has seen yet: so failures stand in their order by

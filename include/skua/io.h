@@ -77,7 +77,7 @@ SKUA_API ssize_t skua_writev(int fd, const struct iovec *v, int n, skua_time dl)
  * done      NULL, or written with the bytes that are in buf, on failure too.
  * dl        absolute CLOCK_MONOTONIC ns, SKUA_NOW or SKUA_NEVER, for the whole.
  * returns   0: n bytes were read; -EPIPE: the end of the file came first; otherwise a failure as of
- *           skua_read.
+ *           skua_read. After skua_close it never goes on with another file that has got the number.
  * suspends  may.   from  coroutine or plain thread.   source  IORING_OP_READ, repeated. */
 SKUA_API int skua_read_full(int fd, void *buf, size_t n, size_t *done, skua_time dl);
 
@@ -85,7 +85,8 @@ SKUA_API int skua_read_full(int fd, void *buf, size_t n, size_t *done, skua_time
  * buf       caller-owned, n bytes, unchanged until this returns.
  * done      NULL, or written with the bytes that were taken, on failure too.
  * dl        absolute CLOCK_MONOTONIC ns, SKUA_NOW or SKUA_NEVER, for the whole.
- * returns   0: all n bytes were taken; otherwise a failure as of skua_write.
+ * returns   0: all n bytes were taken; otherwise a failure as of skua_write. After skua_close it
+ *           never goes on with another file that has got the number.
  * suspends  may.   from  coroutine or plain thread.   source  IORING_OP_WRITE, as often as it
  *           takes. */
 SKUA_API int skua_write_full(int fd, const void *buf, size_t n, size_t *done, skua_time dl);

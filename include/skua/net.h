@@ -99,17 +99,19 @@ SKUA_API int skua_connect(int fd, const struct sockaddr *sa, socklen_t len, skua
 /** Accepts connections and runs conn(fd, arg) for each, as coroutines on all workers, in a scope of
  * its own. Where descriptors or memory run out it waits for some to come free, says so once a
  * minute, and goes on.
- * s         when it is cancelled, or at dl, serving ends: nothing more is accepted, connections go
- *           on for the drain time, and what is left is cancelled and waited for. May be
- *           SKUA_SCOPE_ROOT.
+ * s         a scope that the caller has opened or stands in (skua_serve may be called right after
+ *           skua_scope_open), or SKUA_SCOPE_ROOT. When it is cancelled, or at its deadline, or at dl,
+ *           serving ends, as the caller's other waits do: nothing more is accepted, connections go
+ *           on for the drain time, and what is left is cancelled and waited for.
  * listen_fd stays the caller's.
  * conn      its fd is closed after it returns, unless it did that itself by skua_close; a
  *           connection's failure cancels nobody.
  * o         NULL for all defaults.
  * dl        absolute CLOCK_MONOTONIC ns, SKUA_NOW or SKUA_NEVER.
  * returns   only when all connections have ended: -ECANCELED (s or the caller was cancelled),
- *           -ETIMEDOUT (dl), or the error that made accepting impossible; -EINVAL (conn is NULL, o
- *           or dl).
+ *           or listen_fd was closed), -ETIMEDOUT (dl, or the deadline of a scope), or the error
+ *           that made accepting impossible; at once -EINVAL (conn is NULL, o or dl), -EPERM (s is
+ *           another's scope; in a plain thread any but the root).
  * suspends  may.   from  coroutine or plain thread.   source  IORING_OP_ACCEPT. */
 SKUA_API int skua_serve(skua_scope *s, int listen_fd, int (*conn)(int fd, void *), void *arg,
                         const skua_serve_opts *o, skua_time dl);

@@ -2,14 +2,17 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 
 #include <skua/debug.h>
 
 #include "io/fd.h"
+#include "runtime/base/sys.h"
 #include "tests/unit/io/io_test.h"
 
 static int files_body(void *arg)
@@ -405,4 +408,156 @@ SKT_TEST(rw, socket_errors)
 {
     for (int flags = 0; flags <= O_NONBLOCK; flags += O_NONBLOCK)
         io_run(socket_errors_body, &flags, 1);
+}
+
+/* ---- A number that is closed, and another's, between two parts of one call. */
+
+enum { PART = 4096, REUSE_ROUNDS = 200 };
+
+struct parts {
+    int fds[2];
+    bool is_read;
+    int result;
+    size_t done;
+    char buf[256 * PART];
+    _Atomic(bool) x_over;
+};
+
+static int move_all(void *arg)
+{
+    struct parts *p = arg;
+    p->result = p->is_read
+                    ? skua_read_full(p->fds[0], p->buf, sizeof(p->buf), &p->done, SKUA_NEVER)
+                    : skua_write_full(p->fds[1], p->buf, sizeof(p->buf), &p->done, SKUA_NEVER);
+    p->x_over = true;
+    return 0;
+}
+
+/* The other side, in system calls: the call under test goes from one part to the next. */
+static void *feed_or_drain(void *arg)
+{
+    struct parts *p = arg;
+    char part[PART] = "own";
+    int fd = p->fds[p->is_read];
+    sigset_t pipe_signal;
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_signal, NULL);
+    while (!p->x_over)
+        if ((p->is_read ? write(fd, part, sizeof(part)) : read(fd, part, sizeof(part))) <= 0)
+            usleep(10);
+    return NULL;
+}
+
+static void reuse_number(struct parts *p, unsigned round)
+{
+    skua_scope s;
+    pthread_t thread;
+    int fd = p->fds[p->is_read ? 0 : 1], other = p->fds[p->is_read ? 1 : 0];
+    char stranger[PART] = "";
+    p->x_over = false;
+    p->buf[0] = '\0';
+    SKT_EQ(fcntl(fd, F_SETPIPE_SZ, PART), PART);
+    SKT_EQ(fcntl(other, F_SETFL, O_NONBLOCK), 0);
+    SKT_EQ(pthread_create(&thread, NULL, feed_or_drain, p), 0);
+    SKT_EQ(skua_scope_open(&s, SKUA_COLLECT, SKUA_NEVER), 0);
+    SKT_EQ(skua_spawn(&s, move_all, p), 0);
+    for (unsigned i = 0; i < round % 8; i++)
+        SKT_EQ(skua_yield(), 0);
+    SKT_EQ(skua_close(fd), 0);
+    int again = memfd_create("stranger", MFD_CLOEXEC);
+    SKT_EQ(again, fd);
+    SKT_EQ(write(again, stranger, sizeof(stranger)), PART);
+    SKT_EQ(lseek(again, 0, SEEK_SET), 0);
+    SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+    SKT_EQ(pthread_join(thread, NULL), 0);
+    bool has_begun = p->is_read ? p->buf[0] == 'o' : p->done > 0;
+    if (has_begun && p->done < sizeof(p->buf)) { /* before the number was closed */
+        SKT_EQ(p->result, -ECANCELED);
+        SKT_EQ(lseek(again, 0, SEEK_CUR), 0); /* the stranger was left alone */
+        SKT_EQ(lseek(again, 0, SEEK_END), (off_t)PART);
+    }
+    SKT_EQ(skua_close(again), 0);
+    SKT_EQ(skua_close(other), 0);
+}
+
+static int reuse_body(void *arg)
+{
+    struct parts *p = calloc(1, sizeof(*p));
+    int64_t begin = skt_now_ns();
+    SKT_NOT_NULL(p);
+    for (unsigned i = 0; i < REUSE_ROUNDS && skt_has_time(begin); i++) {
+        p->is_read = *(bool *)arg;
+        io_pipe(p->fds);
+        reuse_number(p, i);
+    }
+    free(p);
+    return 0;
+}
+
+/* Goal: what a call has begun with one file it does not go on with in another that has got the
+ * number. */
+SKT_TEST(rw, number_reused_between_parts)
+{
+    for (int is_read = 0; is_read < 2; is_read++) {
+        bool read = is_read != 0;
+        io_run(reuse_body, &read, 1);
+        io_run(reuse_body, &read, 2);
+        io_run(reuse_body, &read, 8);
+    }
+}
+
+/* The same for files, with the moment held: the first part ends while skua_close waits for it. */
+
+static _Atomic(int) x_file = -1;
+static ssize_t (*real_write)(int fd, const void *buf, size_t n);
+
+static ssize_t write_half(int fd, const void *buf, size_t n)
+{
+    if (fd != x_file)
+        return real_write(fd, buf, n);
+    ssize_t rc = real_write(fd, buf, n / 2);
+    for (int64_t begin = skt_now_ns(); !sk_fd_is_closing(fd) && skt_has_time(begin);)
+        usleep(10);
+    return rc;
+}
+
+static int write_file(void *arg)
+{
+    size_t done = 0;
+    SKT_EQ(skua_write_full(*(int *)arg, "abcdefgh", 8, &done, SKUA_NEVER), -ECANCELED);
+    SKT_EQ(done, 4);
+    return 0;
+}
+
+static int close_between_body(void *arg)
+{
+    skua_scope s;
+    int fd = memfd_create("own", MFD_CLOEXEC);
+    (void)arg;
+    SKT_GE(fd, 0);
+    x_file = fd;
+    SKT_EQ(skua_scope_open(&s, SKUA_COLLECT, SKUA_NEVER), 0);
+    SKT_EQ(skua_spawn(&s, write_file, &fd), 0);
+    while (lseek(fd, 0, SEEK_END) < 4)
+        SKT_EQ(skua_yield(), 0);
+    SKT_EQ(skua_close(fd), 0);
+    x_file = -1;
+    int again = memfd_create("stranger", MFD_CLOEXEC);
+    SKT_EQ(again, fd);
+    SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+    SKT_EQ(lseek(again, 0, SEEK_END), 0);
+    return skua_close(again);
+}
+
+SKT_TEST(rw, file_closed_between_parts)
+{
+    real_write = sk_sys.write;
+    sk_sys.write = write_half;
+    for (int i = 0; i < 10; i++) {
+        io_run(close_between_body, NULL, 1);
+        io_run(close_between_body, NULL, 2);
+        io_run(close_between_body, NULL, 8);
+    }
+    sk_sys.write = real_write;
 }

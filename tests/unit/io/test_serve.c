@@ -421,3 +421,190 @@ SKT_TEST(serve, number_reused)
     io_run(reused_body, NULL, 2);
     io_run(reused_body, NULL, 8);
 }
+
+/* ---- The scope that the call names. */
+
+enum standing { OPENER, CHILD, GRANDCHILD, OUTER, STANDINGS };
+
+struct named {
+    struct server server;
+    struct sockaddr_in sa;
+    skua_scope scope; /* the one that is named, and cancelled */
+    bool by_deadline;
+    bool is_full; /* serve waits for a place */
+};
+
+/* Not inside the scope: it ends it, and its connection goes on. */
+static int end_scope(void *arg)
+{
+    struct named *n = arg;
+    int fd = dial(&n->sa);
+    say_and_hear(fd);
+    int waits = n->is_full ? dial(&n->sa) : -1;
+    if (n->by_deadline) {
+        SKT_EQ(skua_sleep(SKUA_MS(60)), 0); /* past it */
+    } else {
+        SKT_EQ(skua_sleep(SKUA_MS(5)), 0);
+        skua_scope_cancel(&n->scope);
+    }
+    SKT_EQ(skua_sleep(SKUA_MS(20)), 0);
+    SKT_EQ(n->server.result, 1); /* it drains */
+    say_and_hear(fd);
+    if (waits >= 0)
+        SKT_EQ(skua_close(waits), 0);
+    return skua_close(fd);
+}
+
+static int serve_named(void *arg)
+{
+    struct named *n = arg;
+    n->server.result = skua_serve(&n->scope, n->server.listen_fd, n->server.conn, n,
+                                  &n->server.opts, n->server.dl);
+    return 0;
+}
+
+static int serve_named_below(void *arg)
+{
+    skua_scope own;
+    SKT_EQ(skua_scope_open(&own, SKUA_FAIL_FAST, SKUA_NEVER), 0);
+    SKT_EQ(skua_spawn(&own, serve_named, arg), 0);
+    return skua_scope_close(&own, SKUA_NEVER);
+}
+
+static void serve_standing(struct named *n, enum standing standing)
+{
+    skua_scope inner;
+    switch (standing) {
+    case OPENER:
+        SKT_EQ(serve_named(n), 0);
+        break;
+    case CHILD:
+        SKT_EQ(skua_spawn(&n->scope, serve_named, n), 0);
+        break;
+    case GRANDCHILD:
+        SKT_EQ(skua_spawn(&n->scope, serve_named_below, n), 0);
+        break;
+    default:
+        SKT_EQ(skua_scope_open(&inner, SKUA_FAIL_FAST, SKUA_NEVER), 0);
+        SKT_EQ(serve_named(n), 0);
+        SKT_EQ(skua_scope_close(&inner, SKUA_NEVER), 0);
+    }
+}
+
+static void serve_one_scope(enum standing standing, bool by_deadline, bool is_full)
+{
+    struct named n = {.by_deadline = by_deadline, .is_full = is_full};
+    n.server = server_of(listen_somewhere(&n.sa));
+    n.server.opts.drain_ns = SKUA_S(1000);
+    n.server.opts.max_conns = is_full ? 1 : 0;
+    skua_time dl = by_deadline ? skua_in(SKUA_MS(50)) : SKUA_NEVER;
+    SKT_EQ(skua_spawn(SKUA_SCOPE_ROOT, end_scope, &n), 0);
+    SKT_EQ(skua_scope_open(&n.scope, SKUA_FAIL_FAST, dl), 0);
+    serve_standing(&n, standing);
+    skua_scope_close(&n.scope, SKUA_NEVER);
+    SKT_EQ(n.server.result, by_deadline ? -ETIMEDOUT : -ECANCELED);
+    SKT_EQ(served, 1);
+    SKT_EQ(cancelled, 0);
+    SKT_EQ(skua_sleep(0), 0); /* of that scope nothing is left in the caller */
+    SKT_EQ(skua_close(n.server.listen_fd), 0);
+}
+
+static int named_body(void *arg)
+{
+    (void)arg;
+    for (int standing = 0; standing < STANDINGS; standing++)
+        for (int i = 0; i < 4; i++)
+            serve_one_scope((enum standing)standing, (i & 1) != 0, (i & 2) != 0);
+    return 0;
+}
+
+/* Goal: serve works for any scope that the caller has opened or stands in, without a coroutine of its
+ * own around it: where that is cancelled or its deadline passes, nothing more is accepted, and
+ * connections go on. */
+SKT_TEST(serve, scopes_around)
+{
+    io_run(named_body, NULL, 1);
+    io_run(named_body, NULL, 2);
+    io_run(named_body, NULL, 8);
+}
+
+struct strange {
+    skua_scope scope;
+    skua_event opened, done;
+    int listen_fd;
+};
+
+static int hold_scope(void *arg)
+{
+    struct strange *s = arg;
+    SKT_EQ(skua_scope_open(&s->scope, SKUA_COLLECT, SKUA_NEVER), 0);
+    SKT_EQ(skua_event_set(&s->opened), 0);
+    SKT_EQ(skua_event_wait(&s->done, SKUA_NEVER), 0);
+    return skua_scope_close(&s->scope, SKUA_NEVER);
+}
+
+static int strange_body(void *arg)
+{
+    struct sockaddr_in sa;
+    struct strange s = {.opened = SKUA_EVENT_INIT, .done = SKUA_EVENT_INIT};
+    skua_scope own, none;
+    (void)arg;
+    s.listen_fd = listen_somewhere(&sa);
+    memset(&none, 0xa5, sizeof(none));
+    SKT_EQ(skua_scope_open(&own, SKUA_COLLECT, SKUA_NEVER), 0);
+    SKT_EQ(skua_spawn(&own, hold_scope, &s), 0);
+    SKT_EQ(skua_event_wait(&s.opened, SKUA_NEVER), 0);
+    skua_time dl = skua_in(PATIENCE_NS);
+    SKT_EQ(skua_serve(&s.scope, s.listen_fd, echo, NULL, NULL, dl), -EPERM);
+    SKT_EQ(skua_serve(&none, s.listen_fd, echo, NULL, NULL, dl), -EPERM);
+    SKT_EQ(skua_event_set(&s.done), 0);
+    SKT_EQ(skua_scope_close(&own, SKUA_NEVER), 0);
+    SKT_EQ(skua_serve(&own, s.listen_fd, echo, NULL, NULL, dl), -EPERM); /* closed */
+    return skua_close(s.listen_fd);
+}
+
+/* Goal: a scope that the caller has not opened and does not stand in is refused. */
+SKT_TEST(serve, strange_scope)
+{
+    io_run(strange_body, NULL, 1);
+    io_run(strange_body, NULL, 2);
+}
+
+/* Goal: each place that comes free is seen, however ends and looks fall together: more clients than
+ * places, each of which must be served. */
+static int crowd_client(void *arg)
+{
+    int fd = dial(arg);
+    say_and_hear(fd);
+    return skua_close(fd);
+}
+
+static int crowd_body(void *arg)
+{
+    struct named n = {.by_deadline = false};
+    skua_scope clients;
+    int count = (int)skt_scaled(400);
+    n.server = server_of(listen_somewhere(&n.sa));
+    n.server.opts.max_conns = *(const unsigned *)arg;
+    SKT_EQ(skua_scope_open(&n.scope, SKUA_FAIL_FAST, SKUA_NEVER), 0);
+    SKT_EQ(skua_spawn(&n.scope, serve_named, &n), 0);
+    SKT_EQ(skua_scope_open(&clients, SKUA_FAIL_FAST, SKUA_NEVER), 0);
+    for (int i = 0; i < count; i++)
+        SKT_EQ(skua_spawn(&clients, crowd_client, &n.sa), 0);
+    SKT_EQ(skua_scope_close(&clients, SKUA_NEVER), 0);
+    skua_scope_cancel(&n.scope);
+    skua_scope_close(&n.scope, SKUA_NEVER);
+    SKT_EQ(n.server.result, -ECANCELED);
+    SKT_EQ(served, count);
+    SKT_LE((unsigned)most_live, n.server.opts.max_conns);
+    return skua_close(n.server.listen_fd);
+}
+
+SKT_TEST(serve, crowd)
+{
+    for (unsigned places = 1; places <= 3; places++) {
+        io_run(crowd_body, &places, 1);
+        io_run(crowd_body, &places, 2);
+        io_run(crowd_body, &places, 8);
+    }
+}
