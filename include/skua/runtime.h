@@ -29,6 +29,10 @@ typedef struct skua_config {
 #define SKUA_CONFIG_INIT { .size = sizeof(skua_config) }
 #endif
 
+/* Descriptors. What skua opens for itself is close-on-exec and never at 0 to 2, also where the program
+ * runs without standard input, output or error: a daemon may put something there at any time. What skua
+ * makes for the program (skua_listen, skua_dial, skua_accept) has the lowest number that is free. */
+
 /* Signals. A coroutine's thread, and one of skua_block, has the signal mask of the thread that called skua_run
  * or skua_start, as any thread that a program creates.
  * - raise(3), pthread_kill(pthread_self(), ...), alarm(2), kill(2) do in a coroutine what they do anywhere. A
