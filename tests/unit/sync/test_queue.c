@@ -40,8 +40,8 @@ SKT_TEST(queue, claims_in_order)
     SKT_FALSE(sk_queue_is_empty(&q));
     SKT_EQ(sk_wait_claim(&tasks[0], waits[0].ticket, SK_WAIT_TIMEDOUT), SK_WAIT_WON);
     SKT_EQ(sk_wait_claim(&tasks[2], waits[2].ticket, SK_WAIT_CANCELLED), SK_WAIT_WON);
-    SKT_PTR_EQ(sk_queue_claim(&q, &woken), &waiters[1]);
-    SKT_PTR_EQ(sk_queue_claim(&q, &woken), &waiters[3]);
+    SKT_PTR_EQ(sk_queue_claim(&q, &woken), &tasks[1]);
+    SKT_PTR_EQ(sk_queue_claim(&q, &woken), &tasks[3]);
     SKT_NULL(sk_queue_claim(&q, &woken));
     SKT_TRUE(sk_queue_is_empty(&q));
     SKT_FALSE(is_readied(1) || is_readied(3)); /* not before finish */
@@ -58,7 +58,7 @@ SKT_TEST(queue, claims_early)
     struct sk_queue_woken woken = {.first = NULL};
     sk_queue_push(&q, sleeper(0, 9));
     atomic_store(&tasks[0].x_wait, waits[0].ticket);
-    SKT_PTR_EQ(sk_queue_claim(&q, &woken), &waiters[0]);
+    SKT_PTR_EQ(sk_queue_claim(&q, &woken), &tasks[0]);
     SKT_NULL(woken.first);
     sk_queue_finish(&woken);
     SKT_FALSE(is_readied(0));
@@ -98,7 +98,7 @@ SKT_TEST(queue, leaves)
         sk_queue_push(&q, sleeper(i, 1));
     sk_queue_leave(&q, &word, &waiters[1]);
     SKT_EQ(atomic_load(&word), STATE | SK_QUEUE_WAITERS);
-    SKT_PTR_EQ(sk_queue_claim(&q, &woken), &waiters[0]);
+    SKT_PTR_EQ(sk_queue_claim(&q, &woken), &tasks[0]);
     sk_queue_leave(&q, &word, &waiters[0]); /* a waker has taken it out already */
     SKT_EQ(atomic_load(&word), STATE | SK_QUEUE_WAITERS);
     sk_queue_leave(&q, &word, &waiters[2]);
