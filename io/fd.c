@@ -77,12 +77,18 @@ static enum way way_of(const struct sk_op *op)
     }
 }
 
+/* It waits in the kernel, which would else give what is there. */
+static bool waits_for_all(const struct sk_op *op)
+{
+    return (op->kind == SK_OP_RECV || op->kind == SK_OP_RECVMSG) && (op->flags & MSG_WAITALL) != 0;
+}
+
 /* An operation that waits in the kernel beside others of its way loses most races for what comes, and
  * the kernel gives one that has lost 128 times a thread of its own. */
 static bool has_rival_locked(const struct sk_fd *entry, const struct sk_op *op)
 {
     enum way way = way_of(op);
-    if (way == NEITHER)
+    if (way == NEITHER || waits_for_all(op))
         return false;
     for (struct sk_list *node = entry->ops; node != NULL; node = node->next)
         if (way_of(op_of(node)) == way)

@@ -46,11 +46,14 @@ static bool is_send(enum sk_op_kind kind)
 }
 
 /* A datagram for a full socket, or what waits beside a queue of errors, would go round in the kernel until
- * it got a thread of its own: it is not to wait there. */
+ * it got a thread of its own: it is not to wait there. But what waits for all that it asked for
+ * (MSG_WAITALL) must wait in the kernel, which would else give what is there. */
 bool sk_net_may_disagree(enum sk_op_kind kind, int fd, const void *addr, int flags)
 {
     if ((flags & (MSG_ERRQUEUE | MSG_DONTWAIT)) != 0)
         return (flags & MSG_ERRQUEUE) != 0;
+    if ((flags & MSG_WAITALL) != 0 && !is_send(kind))
+        return false;
     if (kind == SK_OP_SENDMSG && addr != NULL && ((const struct msghdr *)addr)->msg_name != NULL)
         return true;
     switch (sk_fd_hint(fd)) {

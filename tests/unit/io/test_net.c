@@ -356,3 +356,69 @@ SKT_TEST(net, listen_on_a_path)
 {
     io_run(count_and_listen, NULL, 1);
 }
+
+/* ---- MSG_WAITALL: all that was asked for, also where a call is not to wait in the kernel. */
+
+enum { PIECES = 4, PIECE = 250 };
+
+static int send_pieces(void *fd)
+{
+    char piece[PIECE] = {0};
+    for (int i = 0; i < PIECES; i++) {
+        SKT_EQ(skua_sleep(SKUA_MS(2)), 0);
+        SKT_EQ(skua_send(*(int *)fd, piece, PIECE, 0, SKUA_NEVER), PIECE);
+    }
+    return 0;
+}
+
+static void receive_all(int fds[2], bool by_msg)
+{
+    skua_scope s;
+    char all[PIECES * PIECE];
+    struct iovec v = {all, sizeof(all)};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+    SKT_EQ(skua_scope_open(&s, 0, SKUA_NEVER), 0);
+    SKT_EQ(skua_spawn(&s, send_pieces, &fds[1]), 0);
+    ssize_t n = by_msg ? skua_recvmsg(fds[0], &m, MSG_WAITALL, SKUA_NEVER)
+                       : skua_recv(fds[0], all, sizeof(all), MSG_WAITALL, SKUA_NEVER);
+    SKT_EQ(n, (ssize_t)sizeof(all));
+    SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+}
+
+static int poll_in(void *fd)
+{
+    while (skua_poll(*(int *)fd, POLLIN, SKUA_NEVER) > 0)
+        skua_yield();
+    return 0;
+}
+
+static int waitall_body(void *arg)
+{
+    const int on = 1;
+    int fds[2];
+    skua_scope s;
+    (void)arg;
+    for (int by_msg = 0; by_msg < 2; by_msg++) {
+        io_tcp_pair(fds);
+        SKT_EQ(skua_scope_open(&s, 0, SKUA_NEVER), 0);
+        SKT_EQ(skua_spawn(&s, poll_in, &fds[0]), 0); /* it waits for the same, beside it */
+        SKT_EQ(skua_sleep(SKUA_MS(1)), 0);
+        receive_all(fds, by_msg != 0);
+        SKT_EQ(skua_close(fds[0]), 0);
+        SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+        SKT_EQ(skua_close(fds[1]), 0);
+        io_tcp_pair(fds);
+        SKT_EQ(setsockopt(fds[0], SOL_SOCKET, SO_ZEROCOPY, &on, sizeof(on)), 0); /* an error queue */
+        receive_all(fds, by_msg != 0);
+        SKT_EQ(skua_close(fds[0]), 0);
+        SKT_EQ(skua_close(fds[1]), 0);
+    }
+    return 0;
+}
+
+SKT_TEST(net, waits_for_all)
+{
+    static const unsigned worker_counts[] = {1, 2, 8};
+    for (size_t i = 0; i < sizeof(worker_counts) / sizeof(worker_counts[0]); i++)
+        io_run(waitall_body, NULL, worker_counts[i]);
+}
