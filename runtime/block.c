@@ -622,6 +622,7 @@ static void stop_pool(struct pool *pool)
         (void)sk_sys_futex_wait(&pool->x_threads, threads, SKUA_NEVER);
     if (pool->any_left)
         pthread_join(pool->left, NULL);
+    pool->any_left = false;
 }
 
 void sk_block_stop(void)

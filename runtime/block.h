@@ -50,7 +50,8 @@ bool sk_block_detach(enum sk_block_pool which, int (*fn)(void *), void *arg);
 /* Before the workers' threads begin. No thread is started but for a call. */
 void sk_block_start(void);
 /* When no coroutine is left, and before the workers end: a thread of a pool may still have one of
- * them to wake. Returns when all threads have ended. */
+ * them to wake. And again when the workers have ended: a callback that ran meanwhile may have detached
+ * a call. Returns when all threads have ended. */
 void sk_block_stop(void);
 /* Whether the caller is inside a function that skua_block runs for a coroutine. */
 bool sk_block_is_inside(void);

@@ -364,6 +364,7 @@ static void tear_down(void)
 {
     sk_block_stop();
     end_threads(sk_runtime.worker_count);
+    sk_block_stop(); /* a timer's function that ran until now has perhaps closed something */
     sk_signals_stop();
     sk_fault_stop();
     free_workers();

@@ -1,5 +1,7 @@
 /* io/fd.c: a close(2) that waits holds no worker. */
+#include <dirent.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdlib.h>
 
@@ -358,4 +360,67 @@ static int no_thread_body(void *arg)
 SKT_TEST(close, no_thread)
 {
     io_run(no_thread_body, NULL, 1);
+}
+
+/* ---- A timer's function that runs while the runtime stops closes what lingers: its thread ends with the
+ * runtime. */
+
+static _Atomic(bool) x_stopping;
+
+static void close_late(void *arg)
+{
+    sk_store_release(&in_callback.x_begun, true);
+    while (!sk_load_acquire(&x_stopping))
+        sched_yield();
+    usleep(50000); /* no state tells from outside that the stop waits for this worker */
+    SKT_EQ(skua_close(*(int *)arg), 0);
+}
+
+static void *read_late(void *fd)
+{
+    static char bytes[1 << 16];
+    usleep(200000);
+    while (read(*(int *)fd, bytes, sizeof(bytes)) > 0)
+        ;
+    return NULL;
+}
+
+static int count_threads(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    int n = 0;
+    SKT_TRUE(tasks != NULL);
+    for (struct dirent *d; (d = readdir(tasks)) != NULL;)
+        n += d->d_name[0] != '.';
+    closedir(tasks);
+    return n;
+}
+
+static void stop_beside_callback(unsigned workers)
+{
+    skua_config config = SKUA_CONFIG_INIT;
+    skua_timer timer = {{0}};
+    pthread_t reader;
+    int fds[2], before = count_threads();
+    config.workers = workers;
+    make_lingering(fds);
+    in_callback = (struct closing){.fd = fds[0]};
+    sk_store_relaxed(&x_stopping, false);
+    SKT_EQ(skua_start(&config), 0);
+    SKT_EQ(skua_timer_start(&timer, skua_in(SKUA_MS(1)), close_late, &fds[0]), 0);
+    while (!sk_load_acquire(&in_callback.x_begun))
+        sched_yield();
+    SKT_EQ(pthread_create(&reader, NULL, read_late, &fds[1]), 0);
+    sk_store_release(&x_stopping, true);
+    SKT_EQ(skua_stop(SKUA_NEVER), 0);
+    SKT_EQ(fcntl(fds[0], F_GETFD), -1);
+    pthread_join(reader, NULL);
+    SKT_EQ(count_threads(), before);
+    close(fds[1]);
+}
+
+SKT_TEST(close, in_a_callback_beside_stop)
+{
+    for (size_t i = 0; i < sizeof(worker_counts) / sizeof(worker_counts[0]); i++)
+        stop_beside_callback(worker_counts[i]);
 }
