@@ -80,8 +80,9 @@ int skua_timer_stop(skua_timer *t)
     struct sk_timer *timer = timer_of(t);
     bool held = sk_current_worker() == NULL;
     if (held && !sk_runtime_hold())
-        return 0;
-    bool stopped = is_live(sk_load_relaxed(&timer->x_heap)) && sk_timer_disarm(timer);
+        return sk_timer_was_dropped(timer); /* before the runtime was ENDING: hold has seen that */
+    bool stopped = is_live(sk_load_relaxed(&timer->x_heap)) ? sk_timer_disarm(timer)
+                                                            : sk_timer_was_dropped(timer);
     if (held)
         sk_current_release();
     return stopped;

@@ -135,7 +135,7 @@ bool sk_timer_disarm(struct sk_timer *timer)
     if (heap == NULL)
         return false;
     sk_lock(&heap->lock);
-    bool armed = timer->slot != 0;
+    bool dropped = timer->slot == SK_TIMER_DROPPED, armed = timer->slot != 0 && !dropped;
     if (armed) {
         bool first = timer->slot == 1;
         remove_locked(heap, timer->slot - 1);
@@ -143,14 +143,14 @@ bool sk_timer_disarm(struct sk_timer *timer)
             note_first_locked(heap);
     }
     sk_unlock(&heap->lock);
-    return armed;
+    return armed || dropped;
 }
 
 void sk_timer_drop_all(struct sk_timer_heap *heap)
 {
     sk_lock(&heap->lock);
     for (uint32_t i = 0; i < heap->count; i++)
-        heap->entries[i].timer->slot = 0;
+        heap->entries[i].timer->slot = SK_TIMER_DROPPED;
     heap->count = 0;
     note_first_locked(heap);
     sk_unlock(&heap->lock);

@@ -2,7 +2,7 @@
  * Owns:    struct sk_timer_heap, and a timer's slot and heap fields while it is armed.
  * Threads: the owner fires; any thread arms and stops.
  * I1: heap[i].when >= heap[parent(i)].when; heap[i].timer->slot == i + 1; a timer that is not armed
- *     has slot 0.
+ *     has slot 0, or SK_TIMER_DROPPED if the end of a runtime disarmed it.
  * I2: what a timer is to do is copied out under the lock before it fires: its memory is not touched
  *     after that. The stack on which a wait's timer lives may be gone as soon as the lock is. */
 #ifndef SK_RUNTIME_TIMER_H
@@ -19,9 +19,12 @@
 
 struct sk_timer_heap;
 
+#define SK_TIMER_DROPPED UINT32_MAX
+
 struct sk_timer {
     _Atomic(struct sk_timer_heap *) x_heap; /* where it was last armed; NULL: never */
-    uint32_t slot; /* index in the heap + 1; 0: not armed; under the heap's lock */
+    uint32_t
+        slot; /* index in the heap + 1; 0: not armed; SK_TIMER_DROPPED; under the heap's lock */
     uint32_t reserved;
     void (*fn)(
         void *arg,
@@ -50,11 +53,17 @@ void sk_timer_heap_free(struct sk_timer_heap *heap);
 
 /* Any thread. 0, or -ENOMEM. timer must not be armed. */
 int sk_timer_arm(struct sk_timer_heap *heap, struct sk_timer *timer, skua_time when);
-/* Any thread. True: it was armed and will not fire. False: it has fired, is firing, or never was
+/* Any thread. True: it was armed, or was dropped, and will not fire. False: it has fired, is firing, or never was
  * armed. */
 bool sk_timer_disarm(struct sk_timer *timer);
-/* Any thread. None of those that are armed will fire, and none is touched any more. */
+/* Any thread. None of those that are armed will fire, and none is touched any more: sk_timer_disarm
+ * and sk_timer_was_dropped tell, whether the heap is still there or not. */
 void sk_timer_drop_all(struct sk_timer_heap *heap);
+/* Any thread, where the heap in which it was armed has been dropped before. */
+static inline bool sk_timer_was_dropped(const struct sk_timer *timer)
+{
+    return timer->slot == SK_TIMER_DROPPED;
+}
 /* Owner only. Fires what is due at now; returns how many. */
 unsigned sk_timer_fire(struct sk_timer_heap *heap, skua_time now);
 

@@ -68,7 +68,8 @@ SKUA_API int skua_timer_start(skua_timer *t, skua_time when, void (*fn)(void *),
 
 /** Stops a timer.
  * t         was given to skua_timer_start.
- * returns   1: fn will not run; 0: it has run or is running.
+ * returns   1: fn will not run, also because the runtime has ended before its time came; 0: it has run
+ *           or is running.
  * suspends  never.   from  coroutine or plain thread, and from a timer's fn. */
 SKUA_API int skua_timer_stop(skua_timer *t);
 
@@ -80,7 +81,8 @@ typedef struct skua_chan skua_chan; /* <skua/chan.h> */
  *           It ends when the channel is closed, or its last reference is given back; the end of the
  *           runtime closes it.
  * period_ns nanoseconds, 1 or more; the first tick comes after one period.
- * returns   0; -EINVAL; -ENOMEM; -ESHUTDOWN without a runtime or while it stops.
+ * returns   0; -EINVAL; -ENOMEM; -ESHUTDOWN without a runtime or while it stops; -ECANCELED (the root
+ *           scope is cancelled).
  * suspends  never.   from  coroutine or plain thread. */
 SKUA_API int skua_ticker(skua_chan **out, int64_t period_ns);
 
