@@ -373,8 +373,9 @@ static void tear_down(void)
     sk_task_stop();
 }
 
-/* No coroutine is left, and nothing arms a timer while the runtime stops. It must be now: as soon as
- * the runtime is ENDING, skua_timer_stop says that a timer does not run, and its memory may go. */
+/* No coroutine is left, and only a timer's callback could still arm a timer: from now on it gets
+ * -ESHUTDOWN. It must be now: as soon as the runtime is ENDING, skua_timer_stop says that a timer does
+ * not run, and its memory may go. */
 static void drop_timers(void)
 {
     for (unsigned i = 0; i < sk_runtime.worker_count; i++)

@@ -120,6 +120,10 @@ int sk_timer_arm(struct sk_timer_heap *heap, struct sk_timer *timer, skua_time w
     sk_san_release(timer);
     if (!lock_with_room(heap))
         return -ENOMEM;
+    if (sk_unlikely(heap->closed)) {
+        sk_unlock(&heap->lock);
+        return -ESHUTDOWN;
+    }
     sk_store_relaxed(&timer->x_heap, heap);
     heap->count++;
     sift_up_locked(heap, heap->count - 1, (struct sk_timer_entry){.when = when, .timer = timer});
@@ -152,6 +156,7 @@ void sk_timer_drop_all(struct sk_timer_heap *heap)
     for (uint32_t i = 0; i < heap->count; i++)
         heap->entries[i].timer->slot = SK_TIMER_DROPPED;
     heap->count = 0;
+    heap->closed = true;
     note_first_locked(heap);
     sk_unlock(&heap->lock);
 }

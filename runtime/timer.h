@@ -42,6 +42,7 @@ struct sk_timer_heap {
     struct sk_lock lock;
     uint32_t count;
     uint32_t capacity;
+    bool closed; /* by sk_timer_drop_all; under the lock */
     struct sk_timer_entry *entries;
     _Atomic(skua_time)
         x_first; /* when of the root, SKUA_NEVER when empty; written under the lock */
@@ -51,13 +52,14 @@ void sk_timer_heap_init(struct sk_timer_heap *heap);
 /* No timer is armed any more. */
 void sk_timer_heap_free(struct sk_timer_heap *heap);
 
-/* Any thread. 0, or -ENOMEM. timer must not be armed. */
+/* Any thread. 0, -ENOMEM, or -ESHUTDOWN after sk_timer_drop_all. timer must not be armed. */
 int sk_timer_arm(struct sk_timer_heap *heap, struct sk_timer *timer, skua_time when);
 /* Any thread. True: it was armed, or was dropped, and will not fire. False: it has fired, is firing, or never was
  * armed. */
 bool sk_timer_disarm(struct sk_timer *timer);
 /* Any thread. None of those that are armed will fire, and none is touched any more: sk_timer_disarm
- * and sk_timer_was_dropped tell, whether the heap is still there or not. */
+ * and sk_timer_was_dropped tell, whether the heap is still there or not. None is armed from now on: a
+ * callback that fires at this moment may have found the runtime running, and arms its timer again. */
 void sk_timer_drop_all(struct sk_timer_heap *heap);
 /* Any thread, where the heap in which it was armed has been dropped before. */
 static inline bool sk_timer_was_dropped(const struct sk_timer *timer)

@@ -118,6 +118,25 @@ SKT_TEST(timer, rearms_itself)
     sk_timer_heap_free(&again_heap);
 }
 
+/* Goal: what is dropped does not fire, and nothing is armed afterwards. A callback that arms its timer again
+ * while the runtime stops would leave it in a heap that is freed. */
+SKT_TEST(timer, dropped)
+{
+    struct sk_timer_heap heap;
+    sk_timer_heap_init(&heap);
+    prepare(0);
+    prepare(1);
+    SKT_EQ(sk_timer_arm(&heap, &timers[0], 1), 0);
+    sk_timer_drop_all(&heap);
+    SKT_EQ(sk_timer_arm(&heap, &timers[1], 1), -ESHUTDOWN);
+    SKT_TRUE(sk_timer_disarm(&timers[0]));
+    SKT_FALSE(sk_timer_disarm(&timers[1]));
+    fired_count = 0;
+    SKT_EQ(sk_timer_fire(&heap, 2), 0);
+    SKT_EQ(fired_count, 0);
+    sk_timer_heap_free(&heap);
+}
+
 /* Goal: without memory for a larger heap arming fails, and what was armed stays so. */
 SKT_TEST(timer, no_memory)
 {
