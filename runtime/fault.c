@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include "arch.h"
@@ -14,6 +15,13 @@
 #include "runtime/task.h"
 
 enum { PAGE_BYTES = 4096, ALTERNATE_BYTES = 64 << 10 };
+
+/* Beside what AT_MINSIGSTKSZ says: the red zone that a frame leaves out, and its alignment. */
+enum { SIGNAL_FRAME_MORE_BYTES = 128 + 64 };
+
+#ifndef AT_MINSIGSTKSZ
+#define AT_MINSIGSTKSZ 51
+#endif
 
 static struct sigaction before[2];
 static const int signals[2] = {SIGSEGV, SIGBUS};
@@ -32,24 +40,53 @@ static void describe_frame(char *text, size_t bytes, const struct sk_stack *stac
             (size_t)(low - sp), (size_t)((uintptr_t)stack->top - sp));
 }
 
-/* snprintf of integers and strings alone allocates nothing in glibc. */
-static void report(struct skua_task *task, const void *addr, uintptr_t sp)
+/* The kernel found no room for the frame of a handler that was to run on this stack: it tells of a fault
+ * without an address, and of what the signal interrupted. */
+static bool lacks_room_for_signal(const struct sk_stack *stack, const siginfo_t *info, uintptr_t sp)
 {
-    char text[768], frame[160];
-    const struct sk_stack *stack = task->stack;
+    uintptr_t low = (uintptr_t)stack->low;
+    return info->si_code == SI_KERNEL && info->si_addr == NULL && sp >= low &&
+           sp - low < getauxval(AT_MINSIGSTKSZ) + SIGNAL_FRAME_MORE_BYTES;
+}
+
+static void describe_touch(char *text, size_t bytes, const struct sk_stack *stack, const void *addr,
+                           uintptr_t sp)
+{
+    char frame[160];
     describe_frame(frame, sizeof(frame), stack, sp);
-    int n = snprintf(
-        text, sizeof(text),
-        "skua: stack overflow: coroutine %llu (%s), spawned at %p, touched %p, %zu bytes "
-        "past the end of its stack%s: %zu bytes "
-        "promised, %zu to the guard, high-water mark %zu; raise SKUA_STACK_SIZE or "
-        "the stack_size of its skua_task_opts, of a fiber that of skua_fiber_new; a "
-        "generator has SKUA_STACK_SIZE alone\n",
-        (unsigned long long)sk_task_id(task), sk_local_name(task), task->spawn_site, addr,
-        (size_t)(stack->low - (const char *)addr), frame, (size_t)stack->promised_bytes,
-        (size_t)(stack->top - stack->low), (size_t)(stack->top - sk_stack_high_water(stack)));
+    snprintf(text, bytes, "touched %p, %zu bytes past the end of its stack%s", addr,
+             (size_t)(stack->low - (const char *)addr), frame);
+}
+
+static void describe_signal(char *text, size_t bytes, const struct sk_stack *stack, uintptr_t sp)
+{
+    snprintf(text, bytes,
+             "got a signal with %zu bytes of stack left, too few for its handler (SA_ONSTACK gives "
+             "that a stack of its own)",
+             (size_t)(sp - (uintptr_t)stack->low));
+}
+
+/* snprintf of integers and strings alone allocates nothing in glibc. */
+static void report(struct skua_task *task, const char *what)
+{
+    char text[768];
+    const struct sk_stack *stack = task->stack;
+    int n = snprintf(text, sizeof(text),
+                     "skua: stack overflow: coroutine %llu (%s), spawned at %p, %s: %zu bytes "
+                     "promised, %zu to the guard, high-water mark %zu; raise SKUA_STACK_SIZE or "
+                     "the stack_size of its skua_task_opts, of a fiber that of skua_fiber_new; a "
+                     "generator has SKUA_STACK_SIZE alone\n",
+                     (unsigned long long)sk_task_id(task), sk_local_name(task), task->spawn_site,
+                     what, (size_t)stack->promised_bytes, (size_t)(stack->top - stack->low),
+                     (size_t)(stack->top - sk_stack_high_water(stack)));
     if (n > 0)
         sk_log_last(text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
+}
+
+/* A process has sent the signal, or the kernel without an address: then no instruction may fault again. */
+static bool is_sent(const siginfo_t *info)
+{
+    return info->si_code <= 0 || info->si_code == SI_KERNEL;
 }
 
 static void pass_on(int signo, siginfo_t *info, void *context)
@@ -63,16 +100,27 @@ static void pass_on(int signo, siginfo_t *info, void *context)
         old->sa_handler(signo);
         return;
     }
-    sigaction(signo, &(struct sigaction){.sa_handler = SIG_DFL},
-              NULL); /* the instruction faults again, and ends the process */
+    if (old->sa_handler == SIG_IGN && info->si_code <= 0)
+        return;
+    sigaction(signo, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+    if (is_sent(info))
+        raise(signo);
+    /* else the instruction faults again, and ends the process */
 }
 
 static void handle(int signo, siginfo_t *info, void *context)
 {
     struct skua_task *task = sk_current_task();
+    const struct sk_stack *stack = task != NULL ? task->stack : NULL;
     uintptr_t sp = sk_arch_sp_of(context);
-    if (task != NULL && task->stack != NULL && sk_stack_overran(task->stack, info->si_addr, sp))
-        report(task, info->si_addr, sp);
+    char what[320];
+    *what = '\0';
+    if (stack != NULL && sk_stack_overran(stack, info->si_addr, sp))
+        describe_touch(what, sizeof(what), stack, info->si_addr, sp);
+    else if (stack != NULL && lacks_room_for_signal(stack, info, sp))
+        describe_signal(what, sizeof(what), stack, sp);
+    if (*what != '\0')
+        report(task, what);
     pass_on(signo, info, context);
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -116,11 +117,78 @@ RT_THREAD_TEST(fault, inline_child)
     check_report(&c, "unnamed", 128 << 10);
 }
 
+/* ---- a signal's frame that finds no room ---- */
+
+enum { TOO_FEW_BYTES = 600 }; /* the kernel's frame is larger, and the handler is not reached */
+
+static pid_t pid;
+
+static void ignore_signal(int signo)
+{
+    (void)signo;
+}
+
+__attribute__((noinline)) static int raise_at_the_end(volatile char *above)
+{
+    volatile char here[64];
+    here[0] = above[0];
+    if (skua_stack_left() > TOO_FEW_BYTES)
+        return raise_at_the_end(here) + here[0];
+    return (int)syscall(SYS_tgkill, pid, (pid_t)syscall(SYS_gettid), SIGUSR1) + here[0];
+}
+
+static int run_out_by_signal(void *arg)
+{
+    volatile char first = 1;
+    (void)arg;
+    struct sigaction action = {.sa_handler = ignore_signal};
+    sigaction(SIGUSR1, &action, NULL);
+    pid = getpid();
+    syscall(SYS_gettid); /* the dynamic linker finds it where there is room */
+    fprintf(stderr, "id=%llu\n", (unsigned long long)skua_id());
+    return raise_at_the_end(&first);
+}
+
+static int close_signalled(void *arg)
+{
+    skua_scope s;
+    (void)arg;
+    SKT_EQ(skua_scope_open(&s, SKUA_FAIL_FAST, SKUA_NEVER), 0);
+    SKT_EQ(skua_spawn(&s, run_out_by_signal, NULL), 0);
+    return skua_scope_close(&s, SKUA_NEVER);
+}
+
+/* Goal: a signal whose handler runs on the coroutine's stack, where its frame has no room, is an overflow
+ * too. The kernel then tells of a fault without an address. */
+RT_THREAD_TEST(fault, signal_frame)
+{
+    struct child c = {close_signalled, 0, workers};
+    check_report(&c, "unnamed", 128 << 10);
+}
+
 static int dereference(void *arg)
 {
     (void)arg;
     int *volatile nowhere = (int *)16;
     return *nowhere;
+}
+
+static int kill_itself(void *arg)
+{
+    (void)arg;
+    kill(getpid(), SIGSEGV);
+    return skua_sleep(SKUA_S(10));
+}
+
+/* Goal: a SIGSEGV that was sent ends the process, though no instruction faults. */
+RT_THREAD_TEST(fault, sent)
+{
+    char out[4096];
+    struct child c = {kill_itself, 0, workers};
+    int status = skt_in_child(run_child, &c, out, sizeof(out));
+    SKT_TRUE(WIFSIGNALED(status));
+    SKT_EQ(WTERMSIG(status), SIGSEGV);
+    SKT_NULL(strstr(out, "stack overflow"));
 }
 
 /* Goal: another fault is no overflow, and kills as ever. */
