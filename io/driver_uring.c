@@ -332,10 +332,12 @@ void sk_driver_wake(struct sk_driver *d)
     if (sk_xchg_acq_rel(&d->x_wake, 1u) != 0)
         return; /* one is under way, and the owner looks at everything after it */
     const uint64_t one = 1;
+    int before = sk_sys_bar_cancel(); /* the caller holds the runtime */
     sk_san_acquire(&d->wake_fd);
     while (sk_sys.write(d->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
         ;
     sk_san_release(&d->x_wake);
+    sk_sys_allow_cancel(before);
 }
 
 /* ---- The owner's side. */
@@ -425,10 +427,14 @@ static __attribute__((noinline)) int open_of_thread(struct sk_driver **out, stru
     skua_time now = sk_clock_now(), patience = now + PATIENCE_NS;
     uint32_t most = sk_runtime.settings.ring_entries;
     uint32_t entries = most < THREAD_ENTRIES ? most : THREAD_ENTRIES;
+    int before = sk_sys_bar_cancel();
     int rc = open_driver(out, entries, dl < patience ? dl : patience);
     if (rc < 0)
-        return sk_log_may(&limit, now, COMPLAINT_EVERY_NS) ? sk_ring_explain(rc, entries)
-                                                           : sk_ring_code(rc);
+        rc = sk_log_may(&limit, now, COMPLAINT_EVERY_NS) ? sk_ring_explain(rc, entries)
+                                                         : sk_ring_code(rc);
+    sk_sys_allow_cancel(before);
+    if (rc < 0)
+        return rc;
     (*out)->proxy = proxy;
     proxy->proxy.driver = *out;
     return 0;

@@ -335,7 +335,7 @@ static int close_busy(struct sk_fd *entry, int fd, const uint32_t *generation)
 }
 
 /* -EBADF: there is nothing to close. */
-static int close_entry(struct sk_fd *entry, int fd, const uint32_t *generation)
+static int close_known(struct sk_fd *entry, int fd, const uint32_t *generation)
 {
     sk_solo_lock(&entry->lock);
     if (is_gone_locked(entry, generation)) {
@@ -346,6 +346,16 @@ static int close_entry(struct sk_fd *entry, int fd, const uint32_t *generation)
         return close_idle_locked(entry, fd);
     sk_unlock(&entry->lock);
     return close_busy(entry, fd, generation);
+}
+
+static int close_entry(struct sk_fd *entry, int fd, const uint32_t *generation)
+{
+    if (sk_current_worker() != NULL)
+        return close_known(entry, fd, generation);
+    int before = sk_sys_bar_cancel();
+    int rc = close_known(entry, fd, generation);
+    sk_sys_allow_cancel(before);
+    return rc;
 }
 
 int sk_fd_close(int fd)

@@ -13,6 +13,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/sanitizer.h"
 #include "runtime/base/sigpipe.h"
+#include "runtime/base/sys.h"
 #include "runtime/current.h"
 #include "runtime/driver.h"
 #include "runtime/runtime.h"
@@ -289,8 +290,12 @@ static int try(struct sk_op *op, skua_time dl)
     if (sk_unlikely(op->at_position) && sk_op_moves_file(op))
         return sk_op_try_file(op, dl);
     struct skua_task *task = sk_current_task();
-    return sk_likely(task != NULL) ? try_on(sk_current_driver(), op, task, dl)
-                                   : try_in_thread(op, dl);
+    if (sk_likely(task != NULL))
+        return try_on(sk_current_driver(), op, task, dl);
+    int before = sk_sys_bar_cancel();
+    int rc = try_in_thread(op, dl);
+    sk_sys_allow_cancel(before);
+    return rc;
 }
 
 /* TCP goes on with a connect that was cancelled: the second one finds it under way, or done. */

@@ -166,5 +166,10 @@ int sk_op_try_file(struct sk_op *op, skua_time dl)
         return -EPERM; /* a callback of the worker */
     op->in_pool = true;
     op->res = 0;
-    return on_worker ? try_in_coroutine(op, dl) : try_in_thread(op, dl);
+    if (on_worker)
+        return try_in_coroutine(op, dl);
+    int before = sk_sys_bar_cancel();
+    int rc = try_in_thread(op, dl);
+    sk_sys_allow_cancel(before);
+    return rc;
 }

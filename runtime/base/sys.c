@@ -50,6 +50,18 @@ void sk_sys_open_mask(void)
     pthread_sigmask(SIG_SETMASK, &program_mask, NULL);
 }
 
+int sk_sys_bar_cancel(void)
+{
+    int before = PTHREAD_CANCEL_ENABLE;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    return before;
+}
+
+void sk_sys_allow_cancel(int before)
+{
+    (void)pthread_setcancelstate(before, NULL);
+}
+
 static __attribute__((noinline)) int lift_low(int fd)
 {
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);

@@ -45,6 +45,11 @@ ssize_t sk_sys_read_text(const char *path, char *text, size_t size);
 void sk_sys_keep_mask(void);
 void sk_sys_open_mask(void);
 
+/* Around what a plain thread must not be ended in (pthread_cancel): an operation on its stack that others
+ * know, a count that is to go down again. What is in between is no cancellation point. */
+int sk_sys_bar_cancel(void);
+void sk_sys_allow_cancel(int before);
+
 /* Sleeps while *word is expected, until woken or until deadline_ns (CLOCK_MONOTONIC; INT64_MAX for
  * ever). 0, or -ETIMEDOUT, -EAGAIN (*word was not expected), -EINTR. Any thread. */
 int sk_sys_futex_wait(_Atomic(uint32_t) *word, uint32_t expected, int64_t deadline_ns);

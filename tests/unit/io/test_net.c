@@ -408,7 +408,8 @@ static int waitall_body(void *arg)
         SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
         SKT_EQ(skua_close(fds[1]), 0);
         io_tcp_pair(fds);
-        SKT_EQ(setsockopt(fds[0], SOL_SOCKET, SO_ZEROCOPY, &on, sizeof(on)), 0); /* an error queue */
+        SKT_EQ(setsockopt(fds[0], SOL_SOCKET, SO_ZEROCOPY, &on, sizeof(on)),
+               0); /* an error queue */
         receive_all(fds, by_msg != 0);
         SKT_EQ(skua_close(fds[0]), 0);
         SKT_EQ(skua_close(fds[1]), 0);

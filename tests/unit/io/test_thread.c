@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/un.h>
 
+#include "runtime/base/sys.h"
 #include "tests/unit/io/io_test.h"
 #include "tests/unit/io/watch.h"
 
@@ -740,4 +741,103 @@ SKT_TEST(thread, forked)
     SKT_EQ(skua_close(fds[0]), 0);
     SKT_EQ(skua_close(fds[1]), 0);
     SKT_EQ(skua_stop(SKUA_NEVER), 0);
+}
+
+/* ---- pthread_cancel ends no thread in the middle of a call: its operation is on its stack. */
+
+static ssize_t (*true_read)(int fd, void *buf, size_t n);
+static ssize_t (*true_write)(int fd, const void *buf, size_t n);
+
+static _Thread_local bool is_to_be_cancelled;
+
+/* Cancels itself, as another thread would do at this moment. */
+static ssize_t cancelled_read(int fd, void *buf, size_t n)
+{
+    if (is_to_be_cancelled)
+        pthread_cancel(pthread_self());
+    return true_read(fd, buf, n);
+}
+
+static ssize_t cancelled_write(int fd, const void *buf, size_t n)
+{
+    if (is_to_be_cancelled)
+        pthread_cancel(pthread_self());
+    return true_write(fd, buf, n);
+}
+
+struct cancelled {
+    int fd;
+    skua_event *event; /* NULL: it reads fd */
+    _Atomic(bool) x_returned;
+};
+
+static void *be_cancelled(void *arg)
+{
+    struct cancelled *c = arg;
+    char byte;
+    is_to_be_cancelled = true;
+    if (c->event != NULL)
+        skua_event_set(c->event);
+    else
+        SKT_EQ(skua_read(c->fd, &byte, 1, SKUA_NEVER), 1);
+    atomic_store(&c->x_returned, true);
+    pthread_cancel(pthread_self()); /* if no call was made in which it was */
+    pthread_testcancel();
+    return NULL;
+}
+
+static int call_be_cancelled(void *arg)
+{
+    struct cancelled *c = arg;
+    pthread_t thread;
+    void *end = NULL;
+    SKT_EQ(pthread_create(&thread, NULL, be_cancelled, c), 0);
+    SKT_EQ(pthread_join(thread, &end), 0);
+    SKT_TRUE(end == PTHREAD_CANCELED);
+    SKT_TRUE(atomic_load(&c->x_returned));
+    return 0;
+}
+
+static int cancelled_file_body(void *arg)
+{
+    struct cancelled c = {.fd = io_file("abc", 3)};
+    (void)arg;
+    SKT_EQ(lseek(c.fd, 0, SEEK_SET), 0);
+    SKT_EQ(skua_block(call_be_cancelled, &c, SKUA_NEVER), 0);
+    SKT_EQ(skua_close(c.fd), 0); /* waits for no operation of a thread that is gone */
+    return 0;
+}
+
+static int await_event(void *event)
+{
+    return skua_event_wait(event, SKUA_NEVER);
+}
+
+/* The event's waiter is asleep with its worker, which is woken by a write(2). */
+static void wake_and_be_cancelled(unsigned workers)
+{
+    skua_event event = SKUA_EVENT_INIT;
+    struct cancelled c = {.event = &event};
+    skua_config config = SKUA_CONFIG_INIT;
+    config.workers = workers;
+    SKT_EQ(skua_start(&config), 0);
+    SKT_EQ(skua_spawn(SKUA_SCOPE_ROOT, await_event, &event), 0);
+    usleep(20000); /* asleep or not, the result is the same */
+    SKT_EQ(call_be_cancelled(&c), 0);
+    SKT_EQ(skua_stop(SKUA_NEVER), 0);
+}
+
+SKT_TEST(thread, cancelled)
+{
+    static const unsigned worker_counts[] = {1, 2, 8};
+    true_read = sk_sys.read;
+    true_write = sk_sys.write;
+    for (size_t i = 0; i < sizeof(worker_counts) / sizeof(worker_counts[0]); i++) {
+        sk_sys.read = cancelled_read;
+        io_run(cancelled_file_body, NULL, worker_counts[i]);
+        sk_sys.read = true_read;
+        sk_sys.write = cancelled_write;
+        wake_and_be_cancelled(worker_counts[i]);
+        sk_sys.write = true_write;
+    }
 }
