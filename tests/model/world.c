@@ -227,6 +227,16 @@ static int pass_barrier(int command, unsigned flags)
 
 struct sk_sys sk_sys = {.membarrier = pass_barrier};
 
+int sk_sys_bar_cancel(void)
+{
+    return 0;
+}
+
+void sk_sys_allow_cancel(int before)
+{
+    (void)before;
+}
+
 void sk_sys_open_mask(void)
 {
 }
