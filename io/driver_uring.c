@@ -368,9 +368,13 @@ void sk_driver_wait(struct sk_driver *d, skua_time until)
 
 /* ---- Opening and closing. */
 
+/* A worker of this start has said why it has no ring: the others, which lack the same, do not repeat it. */
+static _Atomic(bool) x_told_worker;
+
 int sk_driver_probe(const struct sk_settings *settings)
 {
     static _Atomic(bool) x_works;
+    sk_store_relaxed(&x_told_worker, false);
     if (settings->io == SK_IO_EPOLL) {
         sk_log(SK_LOG_ERROR, "SKUA_IO='epoll': this build does I/O by io_uring only: unset it, or "
                              "set it to 'auto'");
@@ -414,7 +418,8 @@ int sk_driver_open(struct sk_driver **out, const struct sk_settings *settings,
 {
     int rc = open_driver(out, settings->ring_entries, skua_in(PATIENCE_NS));
     if (rc < 0)
-        return sk_ring_explain(rc, settings->ring_entries);
+        return sk_xchg_acq_rel(&x_told_worker, true) ? sk_ring_code(rc)
+                                                     : sk_ring_explain(rc, settings->ring_entries);
     (*out)->counts = counts;
     return 0;
 }

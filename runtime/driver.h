@@ -29,7 +29,8 @@ struct sk_driver_counts {
  * a negative errno after one line that names cause and remedy. */
 int sk_driver_probe(const struct sk_settings *settings);
 
-/* A worker's, on its own thread. 0, or a negative errno after one line that names cause and remedy. */
+/* A worker's, on its own thread. 0, or a negative errno; the first worker of a start that fails prints one
+ * line that names cause and remedy. */
 int sk_driver_open(struct sk_driver **out, const struct sk_settings *settings,
                    struct sk_driver_counts *counts);
 /* Owner only. Nothing is in flight. */

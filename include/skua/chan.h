@@ -5,6 +5,7 @@
 #ifndef SKUA_CHAN_H
 #define SKUA_CHAN_H
 
+#include <poll.h> /* POLLIN ..., for SKUA_FD */
 #include <sys/types.h>
 
 #include <skua/base.h>

@@ -21,6 +21,7 @@
 #ifndef SKUA_IO_H
 #define SKUA_IO_H
 
+#include <poll.h> /* POLLIN ..., for skua_poll */
 #include <sys/types.h>
 #include <sys/uio.h>
 

@@ -82,7 +82,7 @@ SKUA_API int skua_call(int (*fn)(void *), void *arg, skua_time dl);
 /** Cancels the root scope, waits until no coroutine is left, ends the workers, and reports on
  * standard error what leaked.
  * dl        absolute CLOCK_MONOTONIC ns, SKUA_NOW or SKUA_NEVER; after it cancellation reaches into
- *           shields too.
+ *           shields too, and what that ends is waited for, a second at most.
  * returns   0; -ETIMEDOUT: coroutines are left, and the runtime runs on; -EDEADLK in a coroutine,
  *           and in a function that skua_block runs for one; -EPERM in a callback that must not
  *           wait; -EINVAL (dl); -ESHUTDOWN without a runtime; -EOWNERDEAD in a forked child.

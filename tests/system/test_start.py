@@ -112,6 +112,15 @@ class WithoutUring(unittest.TestCase):
         # io_uring is there, but no memory for it: not ENOTSUP.
         self.check(result, "io_uring", "MEMLOCK", "ulimit -l", code=errno.ENOMEM)
 
+    def test_no_descriptors(self):
+        """Seven of eight workers lack a ring, and one of them says so."""
+
+        def allow_few_files():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (8, 8))
+
+        result = harness.run("run_result", env={"SKUA_WORKERS": "8"}, preexec_fn=allow_few_files)
+        self.check(result, "io_uring", "RLIMIT_NOFILE, 8", "ulimit -n", code=errno.EMFILE)
+
 
 if __name__ == "__main__":
     harness.main()
