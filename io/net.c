@@ -190,6 +190,36 @@ static int await_room(const struct sk_op *op, unsigned vain, skua_time dl)
     return rc;
 }
 
+/* In the descriptor's list meanwhile, so that skua_close waits for it, and the number stays its own; its
+ * wait is over already, so that nobody ends it. */
+static int connect_listed(struct sk_op *op, const struct sockaddr *sa, socklen_t len)
+{
+    op->in_pool = true;
+    int rc = sk_wait_begin(&op->wait, SKUA_NEVER, SK_WAIT_NOCANCEL);
+    if (rc < 0)
+        return rc;
+    rc = sk_fd_enter(op);
+    bool claimed = !sk_wait_abandon(&op->wait);
+    if (rc < 0)
+        return rc;
+    rc = claimed ? -ECANCELED : connect_at_once(op->fd, sa, len);
+    bool held = sk_current_worker() == NULL && sk_runtime_hold(); /* leaving may wake a coroutine */
+    sk_fd_leave(op);
+    if (held)
+        sk_current_release();
+    return rc;
+}
+
+static int try_connect(struct sk_op *op, const struct sockaddr *sa, socklen_t len)
+{
+    if (sk_current_worker() != NULL)
+        return connect_listed(op, sa, len);
+    int before = sk_sys_bar_cancel();
+    int rc = connect_listed(op, sa, len);
+    sk_sys_allow_cancel(before);
+    return rc;
+}
+
 /* There is no event for room in a listener's backlog: it asks again. */
 static int connect_unix(struct sk_op *op, const struct sockaddr *sa, socklen_t len, skua_time dl)
 {
@@ -198,9 +228,7 @@ static int connect_unix(struct sk_op *op, const struct sockaddr *sa, socklen_t l
         rc = sk_fd_generation(op->fd, &op->generation);
     op->is_bound = true;
     for (unsigned vain = 0; rc == 0; vain++) {
-        if (!sk_fd_is_same(op->fd, op->generation))
-            return -ECANCELED;
-        rc = connect_at_once(op->fd, sa, len);
+        rc = try_connect(op, sa, len);
         if (rc != -EAGAIN || dl == SKUA_NOW)
             return rc;
         rc = await_room(op, vain, dl);

@@ -5,8 +5,10 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 #include "runtime/base/atomic.h"
@@ -422,4 +424,67 @@ SKT_TEST(net, waits_for_all)
     static const unsigned worker_counts[] = {1, 2, 8};
     for (size_t i = 0; i < sizeof(worker_counts) / sizeof(worker_counts[0]); i++)
         io_run(waitall_body, NULL, worker_counts[i]);
+}
+
+/* ---- A connect to a Unix socket, and skua_close at the same time: the number stays its own. */
+
+static _Atomic(bool) x_slow, x_connects, x_closed;
+
+/* In the place of the C library's. A slow one gives a close the time to come in between. */
+int connect(int fd, const struct sockaddr *sa, socklen_t len)
+{
+    if (sk_load_acquire(&x_slow)) {
+        sk_store_release(&x_connects, true);
+        for (int ms = 0; ms < 100 && !sk_load_acquire(&x_closed); ms++)
+            usleep(1000);
+    }
+    return (int)syscall(SYS_connect, fd, sa, len);
+}
+
+static int close_and_take_number(void *fd)
+{
+    struct sockaddr_un peer;
+    socklen_t len = sizeof(peer);
+    while (!sk_load_acquire(&x_connects))
+        skua_yield();
+    SKT_EQ(skua_close(*(int *)fd), 0);
+    int other = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    SKT_EQ(other, *(int *)fd);
+    sk_store_release(&x_closed, true);
+    SKT_EQ(skua_sleep(SKUA_MS(20)), 0);
+    SKT_EQ(fcntl(other, F_GETFL) & O_NONBLOCK, 0);
+    SKT_TRUE(getpeername(other, (struct sockaddr *)&peer, &len) < 0 && errno == ENOTCONN);
+    SKT_EQ(skua_close(other), 0);
+    return 0;
+}
+
+static int connect_and_close_body(void *arg)
+{
+    skua_scope s;
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    int n = snprintf(sa.sun_path + 1, sizeof(sa.sun_path) - 1, "skua-test-%d-close", getpid());
+    char address[128];
+    (void)arg;
+    snprintf(address, sizeof(address), "unix:@%s", sa.sun_path + 1);
+    int listener = skua_listen(address, NULL);
+    SKT_GE(listener, 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    SKT_EQ(skua_scope_open(&s, 0, SKUA_NEVER), 0);
+    SKT_EQ(skua_spawn(&s, close_and_take_number, &fd), 0);
+    sk_store_relaxed(&x_closed, false);
+    sk_store_relaxed(&x_connects, false);
+    sk_store_release(&x_slow, true);
+    socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
+    int rc = skua_connect(fd, (struct sockaddr *)&sa, len, SKUA_NEVER);
+    sk_store_release(&x_slow, false);
+    SKT_TRUE(rc == 0 || rc == -ECANCELED);
+    SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
+    SKT_EQ(skua_close(listener), 0);
+    return 0;
+}
+
+SKT_TEST(net, unix_connect_and_close)
+{
+    io_run(connect_and_close_body, NULL, 2);
+    io_run(connect_and_close_body, NULL, 8);
 }
