@@ -115,7 +115,7 @@ static void retry_starved(void)
  * wakeup (ADR 0017). 0 is the thread's default: what the thread that started the runtime had. */
 static void wait_in_driver(struct sk_worker *w, skua_time until)
 {
-    bool is_short = until - w->served_ns < SHORT_SLEEP_NS; /* SKUA_NEVER is far */
+    bool is_short = until < w->served_ns + SHORT_SLEEP_NS; /* a timer may be due before time began */
     if (is_short)
         prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
     sk_driver_wait(w->driver, until);
