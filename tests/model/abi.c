@@ -5,7 +5,8 @@
 
 #include "tests/model/engine.h"
 
-#define PC __builtin_return_address(0)
+/* Each of these functions is called from an instrumented frame, and says so. */
+#define PC (engine_note_frame(__builtin_frame_address(0)), __builtin_return_address(0))
 
 void __tsan_init(void);
 void __tsan_init(void)
@@ -16,11 +17,20 @@ void __tsan_func_entry(void *pc);
 void __tsan_func_entry(void *pc)
 {
     (void)pc;
+    engine_note_frame(__builtin_frame_address(0));
 }
 
+/* Called while the frame still stands: from its stack pointer to the return address over its frame
+ * pointer. */
 void __tsan_func_exit(void);
 void __tsan_func_exit(void)
 {
+    uintptr_t *hook = __builtin_frame_address(0);
+    if (engine.current < 0 || !engine_is_on_stack(hook))
+        return;
+    uintptr_t end = hook[0] + 2 * sizeof(void *);
+    races_end_frame((uintptr_t)(hook + 2), end, __builtin_return_address(0));
+    self()->frame_sp = end;
 }
 
 /* What the runtime says of its switches; the explorer makes its own. */

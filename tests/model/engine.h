@@ -52,6 +52,7 @@ enum thread_state { UNUSED, ABLE, ASLEEP, SPINNING, ENDED };
 
 struct thread {
     void *sp;
+    uintptr_t frame_sp; /* the innermost instrumented frame's; 0: none yet */
     enum thread_state state;
     bool token; /* of model_unpark */
     bool may_time_out;
@@ -147,6 +148,19 @@ static inline bool engine_is_on_stack(const void *p)
     return (uintptr_t)p - (uintptr_t)engine.stacks < engine.stacks_bytes;
 }
 
+/* The thread on whose stack it lies. */
+static inline unsigned engine_owner_of(const void *p)
+{
+    return (unsigned)(((uintptr_t)p - (uintptr_t)engine.stacks) / STACK_BYTES);
+}
+
+/* Called from a hook: its caller's stack pointer. */
+static inline void engine_note_frame(const void *hook_frame)
+{
+    if (engine.current >= 0 && engine_is_on_stack(hook_frame))
+        self()->frame_sp = (uintptr_t)hook_frame + 2 * sizeof(void *);
+}
+
 /* memory.c */
 enum operation { LOAD, STORE, EXCHANGE, ADD, SUB, AND, OR, XOR, CAS };
 
@@ -171,6 +185,8 @@ enum kind { PLAIN_READ, PLAIN_WRITE, ATOMIC_READ, ATOMIC_WRITE, KINDS };
 
 /* The current thread's access of this kind. */
 void races_touch(const void *p, size_t bytes, enum kind kind);
+/* The current thread's frame from begin to end ends: a write to what others have touched of it. */
+void races_end_frame(uintptr_t begin, uintptr_t end, void *pc);
 /* Which memory is shared, as known when a schedule begins. */
 void races_begin_run(void);
 /* Another model. */

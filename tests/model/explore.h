@@ -13,7 +13,9 @@
  *     sequences by read-modify-writes, fences. So an order weakened to relaxed shows, although all
  *     threads see one memory;
  *   - an access to memory that model_gone() has declared to be gone, or to a frame of another
- *     thread's stack that this one has left;
+ *     thread's stack that its owner has left. The end of a frame is moreover a plain write, by its
+ *     owner, to what other threads have touched of it: a use after return is a data race, and shows
+ *     also where the access came first, by luck;
  *   - all threads wait and not all have ended: a lost wakeup; or none ever ends.
  *
  * How schedules are chosen. Every model is run with one memory that all see at once (sc) and with a
@@ -23,7 +25,8 @@
  * MODEL_STALE times a thread reads, or an operation overtakes, what stands in another's buffer. A
  * thread is left only before operations on words that two threads use, one of them writing (these
  * are found out while exploring, which then begins again); leaving it elsewhere changes nothing
- * that can be seen.
+ * that can be seen: a plain access for which it would make a difference is a data race, which shows
+ * in each schedule that has both accesses, whichever comes first.
  * A failure prints its schedule, step by step with the source lines, and how to run it again.
  *
  * How to write a model. One file model_X.c with one or more of these; the state is zeroed before

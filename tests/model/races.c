@@ -42,11 +42,18 @@ static const uint8_t conflicts[KINDS] = {
 static const char *const kind_names[KINDS] = {"plain read", "plain write", "atomic read",
                                               "atomic write"};
 
+/* What of each stack other threads have touched, in all schedules so far: first and one after the
+ * last; end 0: nothing. */
+static struct {
+    uintptr_t begin, end;
+} touched[MODEL_THREADS_MAX];
+
 /* ---- cells ---- */
 
 void races_forget(void)
 {
     memset(cells, 0, sizeof(cells));
+    memset(touched, 0, sizeof(touched));
 }
 
 void races_begin_run(void)
@@ -155,15 +162,24 @@ static void touch_cell(uintptr_t address, uint8_t bytes, enum kind kind)
         engine.found_word = true;
 }
 
-/* What lies on another thread's stack lives as long as its frame does. */
-static void check_frame(const void *p, enum kind kind)
+static void note_touched(unsigned owner, uintptr_t begin, uintptr_t end)
 {
-    unsigned owner = (unsigned)(((uintptr_t)p - (uintptr_t)engine.stacks) / STACK_BYTES);
+    if (touched[owner].end == 0 || begin < touched[owner].begin)
+        touched[owner].begin = begin;
+    if (end > touched[owner].end)
+        touched[owner].end = end;
+}
+
+/* What lies on another thread's stack lives as long as its frame does. The explorer's own frames
+ * below the instrumented ones do not count: they may lie where a frame was left. */
+static void check_frame(const void *p, size_t bytes, enum kind kind)
+{
+    unsigned owner = engine_owner_of(p);
     if ((int)owner == engine.current || owner >= engine.thread_count)
         return;
     const struct thread *t = &engine.threads[owner];
-    bool stands_here = (uintptr_t)t->sp - (uintptr_t)engine.stacks < engine.stacks_bytes;
-    if (t->state == ENDED || (stands_here && (uintptr_t)p < (uintptr_t)t->sp))
+    note_touched(owner, (uintptr_t)p, (uintptr_t)p + bytes);
+    if (t->state == ENDED || (uintptr_t)p < t->frame_sp)
         model_fail("%s at %p, in a frame that thread %u has left", kind_names[kind], p, owner);
 }
 
@@ -176,7 +192,7 @@ void races_touch(const void *p, size_t bytes, enum kind kind)
 {
     uintptr_t address = (uintptr_t)p;
     if (engine_is_on_stack(p))
-        check_frame(p, kind);
+        check_frame(p, bytes, kind);
     while (bytes > 0) {
         unsigned offset = address & 7;
         size_t part = bytes < 8 - offset ? bytes : 8 - offset;
@@ -193,6 +209,22 @@ static void set_gone(const void *p, size_t bytes, bool gone)
         uint8_t bit = (uint8_t)(1u << (at & 7));
         cell->gone = gone ? cell->gone | bit : cell->gone & (uint8_t)~bit;
     }
+}
+
+void races_end_frame(uintptr_t begin, uintptr_t end, void *pc)
+{
+    unsigned me = (unsigned)engine.current;
+    if (engine_owner_of((void *)begin) != me)
+        return;
+    if (begin < touched[me].begin)
+        begin = touched[me].begin;
+    if (end > touched[me].end)
+        end = touched[me].end;
+    if (begin >= end)
+        return;
+    report_step("frame ends", -1, (void *)begin, (unsigned)(end - begin), 0, 0, pc);
+    set_gone((void *)begin, end - begin, false); /* an object of it may have gone before */
+    races_touch((void *)begin, end - begin, PLAIN_WRITE);
 }
 
 /* Going is a write, and so is coming. */
