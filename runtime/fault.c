@@ -4,17 +4,20 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "arch.h"
 #include "runtime/base/log.h"
 #include "runtime/base/mem.h"
+#include "runtime/base/sanitizer.h"
+#include "runtime/base/sys.h"
 #include "runtime/current.h"
 #include "runtime/local.h"
 #include "runtime/stack.h"
 #include "runtime/task.h"
 
-enum { PAGE_BYTES = 4096, ALTERNATE_BYTES = 64 << 10 };
+enum { PAGE_BYTES = 4096, ALTERNATE_BYTES = 64 << 10, MAPPED_BYTES = PAGE_BYTES + ALTERNATE_BYTES };
 
 /* Beside what AT_MINSIGSTKSZ says: the red zone that a frame leaves out, and its alignment. */
 enum { SIGNAL_FRAME_MORE_BYTES = 128 + 64 };
@@ -142,17 +145,24 @@ void sk_fault_stop(void)
     }
 }
 
+/* A guard below: a program's handler that asks for SA_ONSTACK runs there too, and must not write on into
+ * what another has mapped. Without a mapping left for it there is none. */
 void *sk_fault_enter_thread(void)
 {
-    void *alternate = sk_mem_map(PAGE_BYTES, ALTERNATE_BYTES);
-    stack_t stack = {.ss_sp = alternate, .ss_size = ALTERNATE_BYTES};
-    if (alternate != NULL)
-        sigaltstack(&stack, NULL);
+    char *alternate = sk_mem_map(PAGE_BYTES, MAPPED_BYTES);
+    if (alternate == NULL)
+        return NULL;
+    sk_san_root(alternate, MAPPED_BYTES, false); /* nothing may look at a guard */
+    (void)sk_sys.mprotect(alternate, PAGE_BYTES, PROT_NONE);
+    sigaltstack(&(stack_t){.ss_sp = alternate + PAGE_BYTES, .ss_size = ALTERNATE_BYTES}, NULL);
     return alternate;
 }
 
 void sk_fault_leave_thread(void *alternate)
 {
     sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL);
-    sk_mem_unmap(alternate, ALTERNATE_BYTES);
+    if (alternate == NULL)
+        return;
+    sk_san_root(alternate, MAPPED_BYTES, true); /* as sk_mem_unmap expects it */
+    sk_mem_unmap(alternate, MAPPED_BYTES);
 }

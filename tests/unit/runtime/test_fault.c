@@ -173,6 +173,31 @@ static int dereference(void *arg)
     return *nowhere;
 }
 
+static void use_much_stack(int signo)
+{
+    volatile char first = (char)signo;
+    (void)overflow(&first, 200); /* about 100 KiB, of 64 */
+}
+
+static int raise_for_much(void *arg)
+{
+    (void)arg;
+    struct sigaction action = {.sa_handler = use_much_stack, .sa_flags = SA_ONSTACK};
+    sigaction(SIGUSR1, &action, NULL);
+    return raise(SIGUSR1);
+}
+
+/* Goal: a handler that needs more than a worker's alternate stack ends the process, and writes into nothing
+ * that lies below. */
+RT_THREAD_TEST(fault, alternate_stack)
+{
+    char out[4096];
+    struct child c = {raise_for_much, 0, workers};
+    int status = skt_in_child(run_child, &c, out, sizeof(out));
+    SKT_TRUE(WIFSIGNALED(status));
+    SKT_EQ(WTERMSIG(status), SIGSEGV);
+}
+
 static int kill_itself(void *arg)
 {
     (void)arg;
