@@ -1,5 +1,6 @@
 /* runtime/fault.h - a fault on a guard page names the coroutine that ran out of stack, and the
- * remedy. The handler runs on an alternate stack of the worker's, allocates nothing, writes a few
+ * remedy; so does a signal whose handler has no room there. The handler runs on an alternate stack of the
+ * worker's, which has a guard too, allocates nothing, writes a few
  * lines to standard error, and hands the signal to whoever had it before. */
 #ifndef SK_RUNTIME_FAULT_H
 #define SK_RUNTIME_FAULT_H

@@ -39,7 +39,8 @@ typedef struct skua_config {
  *   mask that a coroutine changes is its worker's: change it back before the next wait.
  * - A handler runs in the main thread as a rule, but may run in any that does not block its signal, hence on
  *   a coroutine's stack: it must call async-signal-safe functions only, no function of skua is one, and
- *   with SA_ONSTACK it has a stack of 64 KiB there. Programs that want to wait for a signal
+ *   with SA_ONSTACK it has a stack of 64 KiB there. Without it, one that finds no room on a
+ *   coroutine's stack ends the process with the report of a stack overflow. Programs that want to wait for a signal
  *   (sigwait, signalfd) block it before they start the runtime.
  * - What a coroutine starts (fork, vfork, posix_spawn, system, popen, pthread_create) inherits the mask and
  *   the timer slack that the program's own threads would hand on. In a forked child the runtime is dead
