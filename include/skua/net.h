@@ -103,12 +103,13 @@ SKUA_API int skua_connect(int fd, const struct sockaddr *sa, socklen_t len, skua
  *           skua_scope_open), or SKUA_SCOPE_ROOT. When it is cancelled, or at its deadline, or at dl,
  *           serving ends, as the caller's other waits do: nothing more is accepted, connections go
  *           on for the drain time, and what is left is cancelled and waited for.
- * listen_fd stays the caller's.
+ * listen_fd stays the caller's, to be closed by skua_close: a close(2) is not seen, and serving goes on
+ *           with what gets the number.
  * conn      its fd is closed after it returns, unless it did that itself by skua_close; a
  *           connection's failure cancels nobody.
  * o         NULL for all defaults.
  * dl        absolute CLOCK_MONOTONIC ns, SKUA_NOW or SKUA_NEVER.
- * returns   only when all connections have ended: -ECANCELED (s or the caller was cancelled),
+ * returns   only when all connections have ended: -ECANCELED (s or the caller was cancelled,
  *           or listen_fd was closed), -ETIMEDOUT (dl, or the deadline of a scope), or the error
  *           that made accepting impossible; at once -EINVAL (conn is NULL, o or dl), -EPERM (s is
  *           another's scope; in a plain thread any but the root).
