@@ -191,7 +191,8 @@ static int await_room(const struct sk_op *op, unsigned vain, skua_time dl)
 }
 
 /* In the descriptor's list meanwhile, so that skua_close waits for it, and the number stays its own; its
- * wait is over already, so that nobody ends it. */
+ * wait is over already, so that nobody ends it. SK_OP_TRY_AGAIN: only the close of an earlier file of that
+ * number has ended it. */
 static int connect_listed(struct sk_op *op, const struct sockaddr *sa, socklen_t len)
 {
     op->in_pool = true;
@@ -202,11 +203,14 @@ static int connect_listed(struct sk_op *op, const struct sockaddr *sa, socklen_t
     bool claimed = !sk_wait_abandon(&op->wait);
     if (rc < 0)
         return rc;
-    rc = claimed ? -ECANCELED : connect_at_once(op->fd, sa, len);
+    if (!claimed)
+        rc = connect_at_once(op->fd, sa, len);
     bool held = sk_current_worker() == NULL && sk_runtime_hold(); /* leaving may wake a coroutine */
     sk_fd_leave(op);
     if (held)
         sk_current_release();
+    if (claimed)
+        return op->is_moved ? SK_OP_TRY_AGAIN : -ECANCELED;
     return rc;
 }
 
@@ -228,7 +232,9 @@ static int connect_unix(struct sk_op *op, const struct sockaddr *sa, socklen_t l
         rc = sk_fd_generation(op->fd, &op->generation);
     op->is_bound = true;
     for (unsigned vain = 0; rc == 0; vain++) {
-        rc = try_connect(op, sa, len);
+        do
+            rc = try_connect(op, sa, len);
+        while (rc == SK_OP_TRY_AGAIN);
         if (rc != -EAGAIN || dl == SKUA_NOW)
             return rc;
         rc = await_room(op, vain, dl);
