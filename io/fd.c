@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "runtime/base/mem.h"
 #include "runtime/base/sanitizer.h"
@@ -417,7 +418,7 @@ static int option_of(int fd, int name)
 __attribute__((noinline)) enum sk_fd_hint sk_fd_learn(int fd)
 {
     int type = option_of(fd, SO_TYPE);
-    enum sk_fd_hint hint = SK_FD_OTHER;
+    enum sk_fd_hint hint = type == -ENOTSOCK && isatty(fd) ? SK_FD_TERMINAL : SK_FD_OTHER;
     if (type == -EBADF)
         return SK_FD_UNKNOWN;
     if (type > 0 && (option_of(fd, SO_ZEROCOPY) > 0 || option_of(fd, SO_TIMESTAMPING) > 0))

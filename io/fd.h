@@ -87,7 +87,8 @@ enum sk_fd_hint {
     SK_FD_STREAM,   /* a stream socket: what waits, waits best in the kernel */
     SK_FD_DATAGRAM, /* another socket: it may be ready where a call would wait */
     SK_FD_ERRORS,   /* a socket whose queue of errors is in use: so at any time */
-    SK_FD_OTHER,    /* no socket */
+    SK_FD_OTHER,    /* no socket, and no terminal */
+    SK_FD_TERMINAL, /* io/tty_write.c */
 };
 
 /* Any thread. Without memory for the entry the hint is not kept. */

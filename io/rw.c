@@ -39,6 +39,20 @@ static ssize_t await_terminal(struct sk_op_life *life, int fd, bool is_write)
     return sk_tty_await(fd, is_write);
 }
 
+static ssize_t run_once(struct sk_op_life *life, enum sk_op_kind kind, int fd, const void *addr,
+                        size_t n, skua_time dl)
+{
+    struct iovec one = {(void *)(uintptr_t)addr, n};
+    ssize_t rc = -ENOTTY;
+    if (n > 0 && sk_fd_hint(fd) == SK_FD_TERMINAL) {
+        if (kind == SK_OP_WRITE)
+            rc = sk_tty_write(life, fd, &one, 1, dl);
+        else if (kind == SK_OP_WRITEV)
+            rc = sk_tty_write(life, fd, addr, (int)n, dl);
+    }
+    return rc != -ENOTTY ? rc : run(life, kind, fd, addr, n, SK_OP_POSITION, dl);
+}
+
 /* What has no offset of the caller's: it may be the terminal. */
 static ssize_t run_plain(struct sk_op_life *life, enum sk_op_kind kind, int fd, const void *addr,
                          size_t n, skua_time dl)
@@ -46,7 +60,7 @@ static ssize_t run_plain(struct sk_op_life *life, enum sk_op_kind kind, int fd, 
     bool is_write = kind == SK_OP_WRITE || kind == SK_OP_WRITEV;
     ssize_t rc = sk_tty_is_there() ? await_terminal(life, fd, is_write) : 0;
     while (rc >= 0) {
-        rc = run(life, kind, fd, addr, n, SK_OP_POSITION, dl);
+        rc = run_once(life, kind, fd, addr, n, dl);
         if (sk_likely(rc != -EIO))
             return rc;
         rc =
