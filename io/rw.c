@@ -2,7 +2,9 @@
 #include <skua/io.h>
 
 #include <errno.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "io/fd.h"
 #include "io/net.h"
@@ -114,8 +116,8 @@ ssize_t skua_write(int fd, const void *buf, size_t n, skua_time dl)
  * Apart, because it reads errno, whose address must not live across a suspension. */
 static __attribute__((noinline)) int check_seekable(enum sk_op_kind kind, int fd)
 {
-    ssize_t rc = kind == SK_OP_READ ? preadv(fd, NULL, 0, 0) : pwritev(fd, NULL, 0, 0);
-    return rc < 0 ? -errno : 0;
+    long call = kind == SK_OP_READ ? SYS_preadv : SYS_pwritev; /* raw, as in io/op_file.c */
+    return syscall(call, fd, NULL, 0, 0, 0) < 0 ? -errno : 0;
 }
 
 /* An offset of -1 would mean the file's own position. */

@@ -156,8 +156,11 @@ static int body(void *arg)
         wait_in_vain(&s, &w);
         try_in_vain(&s, &w);
         w.dl = SKUA_NEVER;
-        SKT_EQ(skua_spawn(&s, write_text, &w), 0);
+        skua_task *writer;
+        SKT_EQ(skua_spawn_opts(&s, write_text, &w, NULL, &writer), 0);
         read_text(t.from, filled + w.done);
+        SKT_EQ(skua_join(writer, NULL, SKUA_NEVER), 0);
+        skua_task_unref(writer);
         SKT_EQ(fcntl(t.to, F_GETFL) & O_NONBLOCK, 0);
         close_terminal(&t);
     }
