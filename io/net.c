@@ -169,14 +169,6 @@ static __attribute__((noinline)) int connect_at_once(int fd, const struct sockad
     return rc;
 }
 
-/* Where no operation is made that would say so. */
-static int check_caller(void)
-{
-    if (sk_current_task() != NULL)
-        return 0;
-    return sk_current_worker() != NULL ? -EPERM : sk_runtime_check();
-}
-
 /* How many connects wait for room in a backlog. The more there are, the longer each pauses between two
  * tries, so that all together try 2,000 times a second at most. */
 static _Atomic(uint32_t) x_waiting;
@@ -227,7 +219,7 @@ static int try_connect(struct sk_op *op, const struct sockaddr *sa, socklen_t le
 /* There is no event for room in a listener's backlog: it asks again. */
 static int connect_unix(struct sk_op *op, const struct sockaddr *sa, socklen_t len, skua_time dl)
 {
-    int rc = check_caller();
+    int rc = sk_op_check_caller();
     if (rc == 0)
         rc = sk_fd_generation(op->fd, &op->generation);
     op->is_bound = true;

@@ -218,6 +218,10 @@ int sk_op_await_ready(const struct sk_op *op, unsigned vain, skua_time dl);
  * again; negative: the call's result. May suspend. */
 int sk_op_await_change(const struct sk_op *op, int64_t most_ns, skua_time dl);
 
+/* Any thread. What an operation would say of its caller, where none is made: 0, -EPERM (a callback of a
+ * worker), -ESHUTDOWN, -EOWNERDEAD. */
+int sk_op_check_caller(void);
+
 /* In two steps, for who does not park on it (io/poll.c). */
 void sk_op_reset(struct sk_op *op, struct sk_driver *d);
 /* Owner only. FRESH -> ARMED. */

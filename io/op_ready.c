@@ -16,7 +16,9 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
+#include "runtime/current.h"
 #include "runtime/driver.h"
+#include "runtime/runtime.h"
 
 enum {
     FIRST_PAUSE_NS = 100000,
@@ -73,4 +75,11 @@ int sk_op_await_ready(const struct sk_op *op, unsigned vain, skua_time dl)
             op, (int64_t)FIRST_PAUSE_NS << (vain < DOUBLINGS ? vain : DOUBLINGS), dl);
     init_poll(&poll, op, events);
     return sk_op_poll(&poll, dl);
+}
+
+int sk_op_check_caller(void)
+{
+    if (sk_current_task() != NULL)
+        return 0;
+    return sk_current_worker() != NULL ? -EPERM : sk_runtime_check();
 }

@@ -17,8 +17,6 @@
 #include "io/tty.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/sys.h"
-#include "runtime/current.h"
-#include "runtime/runtime.h"
 
 /* No errno: the terminal cannot be opened again. */
 enum { CANNOT = -5000 };
@@ -52,14 +50,6 @@ static __attribute__((noinline)) ssize_t write_at_once(int fd, const struct iove
     return rc;
 }
 
-/* As an operation would say. */
-static int check_caller(void)
-{
-    if (sk_current_task() != NULL)
-        return 0;
-    return sk_current_worker() != NULL ? -EPERM : sk_runtime_check();
-}
-
 static ssize_t write_byte(struct sk_op *op, const struct iovec *v, int n, skua_time dl)
 {
     while (n > 1 && v->iov_len == 0)
@@ -81,7 +71,7 @@ ssize_t sk_tty_write(struct sk_op_life *life, int fd, const struct iovec *v, int
         return -ENOTTY;
     ssize_t rc = sk_clock_check_deadline(dl);
     if (rc == 0)
-        rc = check_caller();
+        rc = sk_op_check_caller();
     if (rc == 0 && !life->is_known)
         rc = sk_fd_generation(fd, &life->generation);
     life->is_known = rc == 0;

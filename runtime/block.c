@@ -27,8 +27,8 @@
  * I1: while a job is QUEUED, a thread is on its way to the queue (`arriving`), or all that are to be
  *     had are busy; and each looks at the queue before it rests or leaves. So no job is forgotten.
  * I2: in each pool x_threads <= most_threads; it counts those that are being started too.
- * I4: `waiting` of a sk_block_turns is empty unless it is `busy`.
  * I3: a thread that was called is out of `idle`: no job is given to one that leaves.
+ * I4: `waiting` of a sk_block_turns is empty unless it is `busy`.
  * Order: BK1 release of the lock after DONE -> BK2 acquire of the lock by withdraw and outlast, or
  *        WT1 -> WT2 (runtime/wait.h): the result is visible. The thread's last access to the job is
  *        before BK1: it wakes by the record and the ticket, which it has read there. A ticket that is

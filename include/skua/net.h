@@ -39,23 +39,11 @@ typedef struct skua_serve_opts {
 } skua_serve_opts;
 
 #ifdef __cplusplus
-#define SKUA_NET_OPTS_INIT          \
-    {                               \
-        sizeof(skua_net_opts), 0, 0 \
-    }
-#define SKUA_SERVE_OPTS_INIT             \
-    {                                    \
-        sizeof(skua_serve_opts), 0, 0, 0 \
-    }
+#define SKUA_NET_OPTS_INIT   { sizeof(skua_net_opts), 0, 0 }
+#define SKUA_SERVE_OPTS_INIT { sizeof(skua_serve_opts), 0, 0, 0 }
 #else
-#define SKUA_NET_OPTS_INIT            \
-    {                                 \
-        .size = sizeof(skua_net_opts) \
-    }
-#define SKUA_SERVE_OPTS_INIT            \
-    {                                   \
-        .size = sizeof(skua_serve_opts) \
-    }
+#define SKUA_NET_OPTS_INIT   { .size = sizeof(skua_net_opts) }
+#define SKUA_SERVE_OPTS_INIT { .size = sizeof(skua_serve_opts) }
 #endif
 
 /** Makes a listening socket.
