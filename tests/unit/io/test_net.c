@@ -469,11 +469,11 @@ static int connect_and_close_body(void *arg)
     int listener = skua_listen(address, NULL);
     SKT_GE(listener, 0);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    SKT_EQ(skua_scope_open(&s, 0, SKUA_NEVER), 0);
-    SKT_EQ(skua_spawn(&s, close_and_take_number, &fd), 0);
     sk_store_relaxed(&x_closed, false);
     sk_store_relaxed(&x_connects, false);
     sk_store_release(&x_slow, true);
+    SKT_EQ(skua_scope_open(&s, 0, SKUA_NEVER), 0);
+    SKT_EQ(skua_spawn(&s, close_and_take_number, &fd), 0);
     socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
     int rc = skua_connect(fd, (struct sockaddr *)&sa, len, SKUA_NEVER);
     sk_store_release(&x_slow, false);

@@ -188,6 +188,10 @@ RT_TEST(join, on_done)
     SKT_EQ(atomic_load(&o.count), 0);
     skua_event_set(&go);
     SKT_EQ(skua_join(o.task, NULL, SKUA_NEVER), 0);
+    if (skua_workers() ==
+        1) /* only then the join surely waits; one that comes after the end returns at once */
+        SKT_EQ(atomic_load(&o.count), 4);
+    SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
     SKT_EQ(atomic_load(&o.count), 4);
     skua_task *self = skua_self();
     SKT_EQ(skua_on_done(o.task, note_call, RESULT(4)), 0);
@@ -195,7 +199,6 @@ RT_TEST(join, on_done)
     SKT_PTR_EQ(skua_self(), self);
     for (int i = 0; i < 5; i++)
         SKT_EQ(o.calls[i], i);
-    SKT_EQ(skua_scope_close(&s, SKUA_NEVER), 0);
     skua_task_unref(o.task);
 }
 
